@@ -1,0 +1,107 @@
+"""The configuration as one model: what `config.yaml` may say, with defaults and descriptions."""
+
+from functools import reduce
+from importlib import import_module
+from operator import or_
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from compresslab.config.base import Name, Section
+from compresslab.config.inventory import methods, module_name
+from compresslab.config.method import Method
+from compresslab.config.training import Recipe
+
+Scale = Literal["smoke", "quick", "full"]
+Source = Literal["upstream", "mirror", "embedded"]
+Language = Literal["zh-TW", "en"]
+
+METHODS: dict[str, type[Method]] = {
+    name: import_module(f"compresslab.config.methods.{module_name(name)}").Parameters for name in methods()
+}
+AnyMethod = Annotated[reduce(or_, METHODS.values()), Field(discriminator="method")]  # type: ignore[arg-type]
+
+
+class Data(Section):
+    """Where datasets come from."""
+
+    source: Source = Field(
+        "upstream", description="`upstream`: the public address; `mirror`: a local copy; `embedded`: generated."
+    )
+    mirror: str | None = Field(None, description="Directory that holds a copy in the upstream's layout.")
+
+
+class Limits(Section):
+    """Caps that make a scale smaller than the protocol; none means the whole protocol."""
+
+    train_images: int | None = Field(None, ge=10, description="Images of the training split.")
+    validation_images: int | None = Field(None, ge=10, description="Images of the validation split.")
+    test_images: int | None = Field(None, ge=10, description="Images of the test split.")
+    epochs: int | None = Field(None, ge=1, description="Epochs of any training.")
+
+
+class Benchmark(Section):
+    """The protocol of every latency session."""
+
+    host: Name = Field("local", description="Name of the machine that this run measures on.")
+    other_hosts: list[Name] = Field(
+        default_factory=list, description="Hosts whose sessions were brought here, shown beside it."
+    )
+    threads: list[int | Literal["all"]] = Field([1, "all"], min_length=1, description="Thread counts to measure.")
+    rounds: int = Field(5, ge=1, description="Rounds over all cells, each in a new random order.")
+    calls: int = Field(662, ge=10, description="Timed single-image calls per cell at least (662 support a p99).")
+    seconds: float = Field(3.0, gt=0, description="Seconds of timed single-image calls per cell at least.")
+    warmup_calls: int = Field(50, ge=1, description="Calls before timing, at least; it goes on until stable.")
+    offline_batch: int = Field(256, ge=1, description="Images per batch of the throughput measurement.")
+    offline_images: int | None = Field(None, ge=1, description="Images of the throughput measurement; all when unset.")
+    timeout_s: float = Field(600.0, gt=0, description="Seconds after which a silent worker is given up.")
+
+
+class Model(Section):
+    """One architecture of a lab, how it is trained, and the variants made of it."""
+
+    architecture: Name | None = Field(None, description="Architecture; the model's own name when unset.")
+    train: Recipe = Field(default_factory=Recipe, description="Training settings that its variants start from.")
+    variants: dict[Name, AnyMethod] = Field(description="Variants: a parent and a method each.", min_length=1)  # type: ignore[valid-type]
+
+
+class Lab(Section):
+    """One study: a dataset, its models and its report."""
+
+    title: dict[Language, str] = Field(default_factory=dict, description="Title of the report, per language.")
+    dataset: Name = Field(description="Name of the dataset.")
+    models: dict[Name, Model] = Field(min_length=1, description="Models by name.")
+    engines: dict[str, list[Name]] = Field(
+        default_factory=dict,
+        description="Engines per variant (`variant` or `model/variant`); unnamed ones take their natural engine.",
+    )
+    baseline: str | None = Field(
+        None, description="Variant that speed is compared with; each model's first variant when unset."
+    )
+    layer_references: dict[str, str] = Field(
+        default_factory=dict,
+        description="Variant to hold a variant against, layer by layer, in place of its parent.",
+    )
+
+
+class Experiment(Section):
+    """Everything that a run does."""
+
+    scale: Scale = Field("full", description="How much of the protocol is run; an overlay in `workflow/scales`.")
+    run: Name | None = Field(None, description="Folder of the results; the scale's name when unset.")
+    seeds: list[int] = Field([0, 1, 2], min_length=1, description="One training per seed.")
+    languages: list[Language] = Field(["zh-TW", "en"], min_length=1, description="Languages of figures and reports.")
+    data: Data = Field(default_factory=Data, description="Where datasets come from.")
+    limits: Limits = Field(default_factory=Limits, description="Caps on images and epochs.")
+    benchmark: Benchmark = Field(default_factory=Benchmark, description="The protocol of every latency session.")
+    labs: dict[Name, Lab] = Field(min_length=1, description="The studies, by name.")
+
+    @property
+    def run_name(self) -> str:
+        """Folder below `results/`."""
+        return self.run or self.scale
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of `config.yaml`, for editors and for the reference page."""
+    return Experiment.model_json_schema(by_alias=True)

@@ -1,0 +1,49 @@
+"""What the package holds, read from its file names.
+
+Importing a dataset, an architecture or an engine to learn its name would import its framework. The file
+name *is* the name that `config.yaml` uses, and a module counts when it defines the function that makes it one:
+reading the folder is enough, and a new module is known at once.
+"""
+
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def datasets() -> list[str]:
+    """Names of the datasets: modules of `compresslab/data/datasets` that can read raw files."""
+    return _modules("data/datasets", "def read(")
+
+
+def engines() -> list[str]:
+    """Names of the engines: modules of `compresslab/engines` that can open a model."""
+    return _modules("engines", "def open_model(")
+
+
+def architectures(framework: str) -> list[str]:
+    """Names of the architectures of one framework: modules of `compresslab/models/<framework>` that build one."""
+    return _modules(f"models/{framework}", "def build(")
+
+
+def methods() -> list[str]:
+    """Names of the methods: modules of `compresslab/config/methods` that define parameters."""
+    return _modules("config/methods", "class Parameters(")
+
+
+def figures() -> list[str]:
+    """Names of the figures: modules of `compresslab/report/figures` that draw one."""
+    return _modules("report/figures", "def draw(")
+
+
+def module_name(name: str) -> str:
+    """`torch-compile` in the configuration is `torch_compile` in Python."""
+    return name.replace("-", "_")
+
+
+@cache
+def _modules(folder: str, definition: str) -> list[str]:
+    files = (PACKAGE / folder).glob("[a-z]*.py")
+    return sorted(
+        file.stem.replace("_", "-") for file in files if f"\n{definition}" in file.read_text(encoding="utf-8")
+    )

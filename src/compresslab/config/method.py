@@ -1,0 +1,37 @@
+"""What every method says of itself, so that the workflow can wire a variant without knowing the method."""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from compresslab.config.base import Name, Section
+
+
+class Method(Section):
+    """How a variant comes from its parent: one subclass, one stage and one rule per method."""
+
+    artifact: ClassVar[str]
+    """File name of the variant that this method makes."""
+    makes: ClassVar[str]
+    """What that file holds: `torch`, `onnx`, `onnx-quantized`, `numpy`, `numpy-quantized`."""
+    reads: ClassVar[tuple[str, ...]] = ()
+    """What its parent may hold; empty for a method that starts from data."""
+    environment: ClassVar[str]
+    """Software environment of its stage (`envs/<environment>.yaml`)."""
+
+    method: str = Field(description="Name of the method.")
+    parent: Name | None = Field(None, alias="from", description="The variant it starts from.")
+
+    @property
+    def engine(self) -> str:
+        """The engine that runs the variant when none is named."""
+        raise NotImplementedError
+
+    @property
+    def integer(self) -> bool:
+        """Whether the variant promises integer arithmetic, so that its executed graph is audited."""
+        return False
+
+    def parameters(self) -> dict[str, object]:
+        """The method's own settings as plain values, defaults included."""
+        return self.model_dump(mode="json", exclude={"method", "parent"})

@@ -1,0 +1,25 @@
+"""`export-onnx`: a PyTorch network as an ONNX file, checked against PyTorch's logits."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from compresslab.config.method import Method
+
+
+class Parameters(Method):
+    """Export to ONNX with a dynamic batch."""
+
+    artifact: ClassVar[str] = "model.onnx"
+    makes: ClassVar[str] = "onnx"
+    reads: ClassVar[tuple[str, ...]] = ("torch",)
+    environment: ClassVar[str] = "torch"
+
+    method: Literal["export-onnx"] = Field("export-onnx", description="Export to ONNX.")
+    opset: int = Field(18, ge=13, description="ONNX operator set.")
+    tolerance: float = Field(1e-4, gt=0, description="Largest accepted difference between ONNX and PyTorch logits.")
+
+    @property
+    def engine(self) -> str:
+        """ONNX Runtime."""
+        return "onnxruntime"

@@ -1,0 +1,265 @@
+"""The experiment as the workflow needs it: variants with their files, engines and slices of the configuration.
+
+A *variant id* is `lab/model/variant`. A slice is the smallest part of the configuration that a job depends
+on, as canonical JSON: Snakemake reruns a job when its slice changes and at no other edit.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from compresslab.artifacts import canonical_json
+from compresslab.config.experiment import Experiment, Lab, Model
+from compresslab.config.inventory import module_name
+from compresslab.config.method import Method
+from compresslab.config.training import Recipe
+
+LAYER_IMAGES = 256
+"""Training images over which layers are compared: enough for three digits of a relative error."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One node of the variant graph."""
+
+    lab: str
+    model: str
+    name: str
+    architecture: str
+    dataset: str
+    method: Method
+
+    @property
+    def id(self) -> str:
+        """`lab/model/variant`."""
+        return f"{self.lab}/{self.model}/{self.name}"
+
+    @property
+    def parent_id(self) -> str | None:
+        """Id of the parent, or None for a variant that starts from data."""
+        return f"{self.lab}/{self.model}/{self.method.parent}" if self.method.parent else None
+
+
+class Plan:
+    """All variants of an experiment, and what each stage is told of them."""
+
+    def __init__(self, experiment: Experiment):
+        self.experiment = experiment
+        self.variants: dict[str, Variant] = {variant.id: variant for variant in _variants(experiment)}
+
+    @property
+    def labs(self) -> list[str]:
+        """Names of the labs, in the order of the configuration."""
+        return list(self.experiment.labs)
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds; the first one is the one whose speed and size are measured."""
+        return self.experiment.seeds
+
+    def lab(self, name: str) -> Lab:
+        """A lab's configuration."""
+        return self.experiment.labs[name]
+
+    def of_lab(self, lab: str) -> list[Variant]:
+        """The variants of a lab, in the order of the configuration."""
+        return self._by_lab[lab]
+
+    def made_by(self, method: str) -> list[str]:
+        """Ids of the variants that a method makes."""
+        return [variant.id for variant in self.variants.values() if variant.method.method == method]
+
+    def model_file(self, variant_id: str, seed: int | str, run: str) -> str:
+        """Path of a variant's artifact."""
+        return f"results/{run}/models/{variant_id}/seed-{seed}/{self.variants[variant_id].method.artifact}"
+
+    def engines(self, variant: Variant) -> list[str]:
+        """Engines that the latency session runs the variant on; the first one makes its predictions."""
+        chosen = self.lab(variant.lab).engines
+        return chosen.get(f"{variant.model}/{variant.name}") or chosen.get(variant.name) or [variant.method.engine]
+
+    def reference(self, variant: Variant) -> Variant | None:
+        """What a compressed variant is held against layer by layer: the named reference, or its parent."""
+        named = self.lab(variant.lab).layer_references.get(variant.name)
+        if named:
+            return self.variants[f"{variant.lab}/{variant.model}/{named}"]
+        return self.variants[variant.parent_id] if variant.parent_id else None
+
+    def is_compared_by_layer(self, variant: Variant) -> bool:
+        """Whether the variant computes otherwise than its reference, so that its layers are worth comparing."""
+        return variant.method.makes.endswith("-quantized")
+
+    def baseline(self, variant: Variant) -> Variant:
+        """What the variant's speed and size are compared with."""
+        named = self.lab(variant.lab).baseline
+        siblings = [other for other in self.of_lab(variant.lab) if other.model == variant.model]
+        return next((other for other in siblings if other.name == named), siblings[0])
+
+    def data_slice(self, dataset: str) -> str:
+        """What fetching a dataset depends on."""
+        data = self.experiment.data
+        mirror = data.mirror if data.source == "mirror" else None
+        return canonical_json({"dataset": dataset, "source": data.source, "mirror": mirror})
+
+    def preparation_slice(self, dataset: str) -> str:
+        """What preparing a dataset depends on: not on where a mirror lies."""
+        return canonical_json({"dataset": dataset, "source": self.experiment.data.source})
+
+    def method_slice(self, variant_id: str, seed: int | str) -> str:
+        """What making a variant depends on."""
+        variant = self.variants[variant_id]
+        limits = self.experiment.limits
+        facts: dict[str, object] = {
+            "variant": variant_id,
+            "seed": int(seed),
+            "method": variant.method.method,
+            "parent": variant.method.parent,
+            "parameters": variant.method.parameters(),
+        }
+        if not variant.method.reads:
+            facts["architecture"] = variant.architecture
+            facts["train_images"] = limits.train_images
+            facts["validation_images"] = limits.validation_images
+        return canonical_json(facts)
+
+    def predict_slice(self, variant_id: str) -> str:
+        """What predicting depends on: the engine and the images."""
+        engine = self.engines(self.variants[variant_id])[0]
+        return canonical_json({"engine": engine, "test_images": self.experiment.limits.test_images})
+
+    def layers_slice(self, variant_id: str) -> str:
+        """What the comparison of layers depends on: both engines and the images."""
+        variant = self.variants[variant_id]
+        reference = self.reference(variant)
+        assert reference is not None, f"{variant_id} has nothing to be compared with"
+        return canonical_json(
+            {
+                "engine": self.engines(variant)[0],
+                "reference": reference.name,
+                "reference_engine": self.engines(reference)[0],
+                "images": LAYER_IMAGES,
+            }
+        )
+
+    def cost_slice(self, variant_id: str) -> str:
+        """What counting depends on: which counter reads the artifact."""
+        return canonical_json({"counter": self.counter(self.variants[variant_id])})
+
+    def counter(self, variant: Variant) -> str:
+        """Module that counts the variant's costs: one per file format."""
+        return f"compresslab.measure.cost_{variant.method.makes.partition('-')[0]}"
+
+    def benchmark_slice(self, lab: str) -> str:
+        """What a latency session depends on: the protocol and the cells of the matrix."""
+        protocol = self.experiment.benchmark.model_dump(mode="json", exclude={"other_hosts"})
+        cells = [
+            {"model": variant.model, "variant": variant.name, "engine": engine, "integer": variant.method.integer,
+             "allow_float": getattr(variant.method, "allow_float", [])}
+            for variant in self.of_lab(lab)
+            for engine in self.engines(variant)
+        ]  # fmt: skip
+        return canonical_json({"lab": lab, "seed": self.seeds[0], "protocol": protocol, "cells": cells})
+
+    def tables_slice(self, lab: str) -> str:
+        """What a lab's tables depend on: its variants, who descends from whom, and the facts a verdict needs."""
+        experiment = self.experiment
+        rows = [
+            {
+                "model": variant.model,
+                "variant": variant.name,
+                "parent": variant.method.parent,
+                "engines": self.engines(variant),
+                "baseline": self.baseline(variant).name,
+                "baseline_engine": self.engines(self.baseline(variant))[0],
+                "training": self.is_trained(variant),
+                "layers": self.is_compared_by_layer(variant),
+            }
+            for variant in self.of_lab(lab)
+        ]
+        return canonical_json(
+            {
+                "lab": lab,
+                "scale": experiment.scale,
+                "seeds": self.seeds,
+                "host": experiment.benchmark.host,
+                "other_hosts": experiment.benchmark.other_hosts,
+                "variants": rows,
+            }
+        )
+
+    def facts_slice(self, lab: str) -> str:
+        """What a report says of the run itself: scale, source, seeds, languages, every method's settings."""
+        experiment = self.experiment
+        return canonical_json(
+            {
+                "lab": lab,
+                "title": self.lab(lab).title,
+                "dataset": self.lab(lab).dataset,
+                "scale": experiment.scale,
+                "run": experiment.run_name,
+                "source": experiment.data.source,
+                "seeds": experiment.seeds,
+                "limits": experiment.limits.model_dump(mode="json"),
+                "benchmark": experiment.benchmark.model_dump(mode="json"),
+                "variants": [
+                    {"model": variant.model, "variant": variant.name, "method": variant.method.method,
+                     "parent": variant.method.parent, "engines": self.engines(variant),
+                     "parameters": variant.method.parameters()}
+                    for variant in self.of_lab(lab)
+                ],
+            }
+        )  # fmt: skip
+
+    def is_trained(self, variant: Variant) -> bool:
+        """Whether a training makes the variant, which then has a training curve."""
+        return isinstance(variant.method, Recipe)
+
+    def environment_file(self, variant_id: str) -> str:
+        """Environment in which a variant is run, as the rules name it."""
+        framework = self.variants[variant_id].method.makes.partition("-")[0]
+        return f"../../envs/{framework}.yaml"
+
+    def architecture_module(self, variant_id: str) -> str:
+        """Module of the architecture, which is loaded by name."""
+        return f"compresslab.models.torch.{module_name(self.variants[variant_id].architecture)}"
+
+    def code_of_architecture(self, variant_id: str) -> list[str]:
+        """Modules that opening the artifact loads by name: a PyTorch file needs its architecture."""
+        return [self.architecture_module(variant_id)] if self.variants[variant_id].method.makes == "torch" else []
+
+    def code_of_engine(self, variant_id: str, engine: str) -> list[str]:
+        """Modules that running a variant loads by name, which the import graph cannot see."""
+        return [f"compresslab.engines.{module_name(engine)}", *self.code_of_architecture(variant_id)]
+
+    @cached_property
+    def _by_lab(self) -> dict[str, list[Variant]]:
+        grouped: dict[str, list[Variant]] = {lab: [] for lab in self.labs}
+        for variant in self.variants.values():
+            grouped[variant.lab].append(variant)
+        return grouped
+
+
+def _variants(experiment: Experiment) -> Iterator[Variant]:
+    for lab_name, lab in experiment.labs.items():
+        for model_name, model in lab.models.items():
+            for name, method in model.variants.items():
+                yield Variant(
+                    lab=lab_name,
+                    model=model_name,
+                    name=name,
+                    architecture=model.architecture or model_name,
+                    dataset=lab.dataset,
+                    method=_with_recipe(method, model, experiment.limits.epochs),
+                )
+
+
+def _with_recipe(method: Method, model: Model, most_epochs: int | None) -> Method:
+    """A training method with the model's recipe under its own settings, its epochs capped by the scale."""
+    if not isinstance(method, Recipe):
+        return method
+    inherited = {name: getattr(model.train, name) for name in Recipe.model_fields}
+    own = {name: getattr(method, name) for name in method.model_fields_set}
+    settings = {**inherited, **own}
+    if most_epochs is not None:
+        settings["epochs"] = min(settings["epochs"], most_epochs)
+    return method.model_copy(update=settings)
