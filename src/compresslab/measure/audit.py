@@ -1,0 +1,128 @@
+"""What ONNX Runtime really runs in integers: the nodes of its optimized graph, not those of the file.
+
+A quantized file in QDQ form holds only float operators between dequantization and quantization; the runtime fuses the
+patterns it knows into integer operators, and silently runs the others in float.
+"""
+
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+import onnxruntime
+
+_COMPUTE = {"Conv", "ConvTranspose", "FusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul"}
+_INTEGER_COMPUTE = {"QGemm", "ConvInteger", "MatMulInteger", "DynamicQuantizeMatMul"}
+_CONVERSIONS = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"}
+_LAYOUT = {"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "ReorderInput", "ReorderOutput", "Identity"}
+_FLOAT_OUTPUT = {"DequantizeLinear", "DynamicQuantizeMatMul"}
+_ERRORS_ONLY = 3
+
+
+class AuditError(ValueError):
+    """An integer variant computes in float where nobody allowed it; names the nodes."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One operator of the optimized graph.
+
+    ``runs_as`` is ``integer``, ``float``, or ``unfused``: a convolution or matrix product in float whose input was
+    dequantized for it. ``expected`` is false for a convolution or matrix product of an integer variant that is not
+    integer although ``allow_float`` does not name it.
+    """
+
+    node: str
+    operator: str
+    runs_as: str
+    expected: bool
+
+
+def audit(model: Path, allow_float: list[str]) -> list[Row]:
+    """Return a row for every operator that ONNX Runtime runs for ``model``; ``allow_float`` holds names of nodes.
+
+    Conversions between integer and float, and changes of layout alone, are left out. Activations and poolings may run
+    in either. Raises AuditError when a convolution or matrix product of a quantized model runs in float
+    unexpectedly, and when ``allow_float`` names a node that the model does not have; never for a float model.
+    """
+    source = _read(model)
+    names = {node.name for node in source.graph.node}
+    if unknown := sorted(set(allow_float) - names):
+        raise AuditError(f"{model}: allow_float names {', '.join(unknown)}, which the model does not have")
+    quantized = any(node.op_type in _CONVERSIONS or _is_integer(node) for node in source.graph.node)
+    rows = _rows(optimized(model).graph, set(allow_float), names, quantized)
+    if surprises := [f"{row.node} ({row.operator}, {row.runs_as})" for row in rows if not row.expected]:
+        raise AuditError(
+            f"{model}: ONNX Runtime computes in float: {', '.join(surprises)}; quantize with uint8 activations, "
+            "or name these nodes in allow_float"
+        )
+    return rows
+
+
+def optimized(model: Path) -> onnx.ModelProto:
+    """Return the graph that ONNX Runtime makes of ``model`` for this CPU, with all optimizations."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.log_severity_level = _ERRORS_ONLY
+    options.intra_op_num_threads = 1
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "optimized.onnx"
+        options.optimized_model_filepath = str(path)
+        onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        return onnx.load(path)
+
+
+def _rows(graph: onnx.GraphProto, allow_float: set[str], names: set[str], quantized: bool) -> list[Row]:
+    integers: set[str] = set()
+    dequantized: set[str] = set()
+    rows = []
+    # ONNX keeps nodes in an order in which every input is made before it is used.
+    for node in graph.node:
+        runs_as = _runs_as(node, integers, dequantized)
+        if node.op_type == "DequantizeLinear":
+            dequantized.update(node.output)
+        elif node.op_type in _CONVERSIONS or (runs_as == "integer" and not _returns_float(node)):
+            integers.update(node.output)
+        elif node.op_type in _LAYOUT and dequantized.intersection(node.input):
+            dequantized.update(node.output)
+        if node.op_type in _CONVERSIONS | _LAYOUT:
+            continue
+        name = _name_in_the_file(node.name, names)
+        computes_in_float = node.op_type in _COMPUTE and runs_as != "integer"
+        rows.append(Row(name, node.op_type, runs_as, not (quantized and computes_in_float) or name in allow_float))
+    return rows
+
+
+def _runs_as(node: onnx.NodeProto, integers: set[str], dequantized: set[str]) -> str:
+    if _is_integer(node) or (node.op_type not in _CONVERSIONS and integers.intersection(node.input)):
+        return "integer"
+    if node.op_type in _COMPUTE and node.input[0] in dequantized:
+        return "unfused"
+    return "float"
+
+
+def _is_integer(node: onnx.NodeProto) -> bool:
+    return node.op_type in _INTEGER_COMPUTE or node.op_type.startswith("QLinear")
+
+
+def _returns_float(node: onnx.NodeProto) -> bool:
+    # QGemm returns float when it has no scale and zero point for its output.
+    return node.op_type in _FLOAT_OUTPUT or (node.op_type == "QGemm" and len(node.input) < 9)
+
+
+def _name_in_the_file(name: str, names: set[str]) -> str:
+    """Return the name of the node that an optimized one was made of: the optimizer appends words to it."""
+    shortened = name
+    while shortened and shortened not in names:
+        shortened = re.sub(r"[_.]?[^_.]*$", "", shortened)
+    return shortened or name
+
+
+def _read(model: Path) -> onnx.ModelProto:
+    try:
+        return onnx.load(model)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # Protobuf's errors differ between its implementations.
+        raise ValueError(f"{model}: truncated, damaged or not an ONNX model; delete it and run again") from error

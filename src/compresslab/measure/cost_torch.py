@@ -1,0 +1,94 @@
+"""Cost of a PyTorch artifact, counted by hooks on its modules and checked against PyTorch's own FLOP counter."""
+
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.flop_counter import FlopCounterMode
+
+from compresslab.measure.cost import Costs, ImageShape, LayerCost, Storage, total
+from compresslab.models.torch.artifact import load
+
+IN_PLACE = (
+    *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Hardswish, nn.Hardsigmoid),
+    *(nn.Sigmoid, nn.Tanh, nn.Dropout, nn.Dropout2d, nn.Identity, nn.Flatten, _BatchNorm),
+)
+"""Modules that need no memory beside their input."""
+
+
+def count(path: Path, image_shape: ImageShape) -> Costs:
+    """Count a ``model.safetensors`` for images of ``image_shape`` (H, W, C).
+
+    Raises ArtifactError (a ValueError) for a file that is not a compresslab network, and ValueError when a module
+    computes products that no rule here knows.
+    """
+    network = load(path).module
+    layers = count_layers(network, image_shape)
+    nonzero = sum(int(torch.count_nonzero(parameter)) for parameter in network.parameters())
+    return total(layers.costs, Storage(nonzero), layers.peak_bytes, Path(path))
+
+
+class Layers:
+    """Costs of the modules in the order in which they were called, and the largest activation memory.
+
+    Hooks see modules only: a tensor that waits for a later addition (a residual) is not part of the memory.
+    """
+
+    def __init__(self) -> None:
+        self.costs: list[LayerCost] = []
+        self.peak_bytes = 0
+
+    def record(self, name: str, module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        """Add ``module``, which has just been called; ``partial(record, name)`` is a forward hook."""
+        parameters = list(module.parameters(recurse=False))
+        statistics = [buffer for buffer in module.buffers(recurse=False) if buffer.is_floating_point()]
+        self.costs.append(
+            LayerCost(
+                layer=name,
+                operator=type(module).__name__,
+                output_shape=tuple(output.shape[1:]),
+                parameters=sum(parameter.numel() for parameter in parameters),
+                macs=_macs(module, inputs[0], output),
+                weight_bytes=sum(tensor.nbytes for tensor in [*parameters, *statistics]),
+                activation_bytes=output.nbytes,
+            )
+        )
+        if not isinstance(module, IN_PLACE):
+            self.peak_bytes = max(self.peak_bytes, output.nbytes + sum(tensor.nbytes for tensor in inputs))
+
+
+def count_layers(network: nn.Module, image_shape: ImageShape) -> Layers:
+    """Send one image of zeros through the network and count every module that has parameters or no children.
+
+    Raises ValueError when PyTorch's own counter disagrees with the sum of the layers.
+    """
+    height, width, channels = image_shape
+    layers = Layers()
+    with ExitStack() as hooks, torch.inference_mode():
+        for name, module in network.named_modules():
+            if list(module.parameters(recurse=False)) or not list(module.children()):
+                hooks.callback(module.register_forward_hook(partial(layers.record, name)).remove)
+        with FlopCounterMode(display=False) as counter:
+            network.eval()(torch.zeros(1, channels, height, width))
+    macs, counted = sum(layer.macs for layer in layers.costs), counter.get_total_flops() // 2
+    if macs != counted:
+        raise ValueError(
+            f"the layers of this network add up to {macs:,} MACs, PyTorch counts {counted:,}: "
+            "a module computes products that compresslab.measure.cost_torch has no rule for"
+        )
+    return layers
+
+
+def _macs(module: nn.Module, features: torch.Tensor, output: torch.Tensor) -> int:
+    match module:
+        case nn.ConvTranspose1d() | nn.ConvTranspose2d() | nn.ConvTranspose3d():
+            return features.numel() * module.weight[0].numel()
+        case nn.Conv1d() | nn.Conv2d() | nn.Conv3d():
+            return output.numel() * module.weight[0].numel()
+        case nn.Linear():
+            return output.numel() * module.in_features
+        case _:
+            return 0
