@@ -1,0 +1,352 @@
+"""The claims ledger: every kind with every verdict, its mistakes, and the ledger of this repository."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compresslab.config.problems import ConfigurationError
+from compresslab.config.sources import read_yaml
+from compresslab.tables.claims import Ledger, Region, read_claims
+from compresslab.tables.schemas import TABLES
+from compresslab.tables.statistics import Estimate
+from compresslab.tables.verdicts import RunFacts, evaluate_claims
+
+PROJECT = Path(__file__).parents[2]
+LEDGER = PROJECT / "report" / "claims.yaml"
+FULL = RunFacts(scale="full", source="upstream", embedded=False, substitute=False, host="local")
+ACCURACY = {"table": "scores", "column": "accuracy_percent", "where": {"variant": "torch-fp32"}}
+SIZE = {"table": "costs", "column": "weight_bytes", "where": {"variant": "numpy-fp32"}}
+
+
+def claim(kind, metric=None, **fields):
+    common = {"id": "a-claim", "lab": "mnist-integer", "kind": kind, "unit": "%"}
+    common["statement"] = {"en": "So it is.", "zh-TW": "正是如此。"}
+    common["source"] = {"document": "README", "place": "results"}
+    metrics = {} if kind == "order" else {"metric": metric or ACCURACY}
+    return Ledger(claims=[{**common, **metrics, **fields}]).claims[0]
+
+
+def scores(*accuracies, variant="torch-fp32", half=0.5, lab="mnist-integer"):
+    """A table of scores with one row per seed, of the columns that claims read."""
+    rows = [
+        {"lab": lab, "model": "gapcnn", "variant": variant, "seed": seed, "accuracy_percent": value,
+         "accuracy_low_percent": value - half, "accuracy_high_percent": value + half}
+        for seed, value in enumerate(accuracies)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def costs(**weight_bytes):
+    rows = [
+        {"lab": "mnist-integer", "model": "gapcnn", "variant": variant.replace("_", "-"), "weight_bytes": count}
+        for variant, count in weight_bytes.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def verdict(judged, facts=FULL, **tables):
+    row = evaluate_claims([judged], tables, facts).iloc[0]
+    return row["verdict"] + (f": {row['reason']}" if row["reason"] else "")
+
+
+BOUNDS = {"published": 93.0, "exceeds": 95.0}
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "measured", "expected"),
+    [
+        ("within", {"published": 93.62, "tolerance": 0.5, "better": "higher"}, 93.9, "reproduced"),
+        ("within", {"published": 93.62, "tolerance": 0.5, "better": "higher"}, 97.3, "exceeded"),
+        ("within", {"published": 93.62, "tolerance": 0.5, "better": "higher"}, 94.3, "reproduced"),
+        ("within", {"published": 93.62, "tolerance": 0.5, "better": "higher"}, 90.0, "not_reproduced"),
+        ("within", {"published": 93.62, "tolerance": 0.5, "better": "higher"}, 92.9, "not_comparable: inside_noise"),
+        ("within", {"published": 93.62, "tolerance": 0.5}, 97.3, "not_reproduced"),
+        ("within", {"published": 100, "tolerance_percent": 10, "better": "lower"}, 91.0, "reproduced"),
+        ("within", {"published": 80, "tolerance_percent": 10, "better": "lower"}, 50.0, "exceeded"),
+        ("within", {"published": [20, 40], "better": "higher"}, 20.0, "reproduced"),
+        ("within", {"published": [20, 40], "better": "higher"}, 41.0, "exceeded"),
+        ("within", {"published": [20, 40], "better": "higher"}, 19.0, "not_reproduced"),
+        ("within", {"published": [20, 40], "better": "higher"}, 19.8, "not_comparable: inside_noise"),
+        ("at_least", BOUNDS, 93.1, "reproduced"),
+        ("at_least", BOUNDS, 96.0, "exceeded"),
+        ("at_least", BOUNDS, 90.0, "not_reproduced"),
+        ("at_least", BOUNDS, 92.8, "not_comparable: inside_noise"),
+        ("at_least", {"published": 93.0}, 99.0, "reproduced"),
+        ("at_most", {"published": 95.0, "exceeds": 93.0}, 94.9, "reproduced"),
+        ("at_most", {"published": 95.0, "exceeds": 93.0}, 90.0, "exceeded"),
+        ("at_most", {"published": 95.0, "exceeds": 93.0}, 96.0, "not_reproduced"),
+        ("at_most", {"published": 95.0, "exceeds": 93.0}, 95.3, "not_comparable: inside_noise"),
+        ("at_most", {"published": 95.0}, 1.0, "reproduced"),
+        ("exact", {"published": 93.6, "decimals": 1}, 93.64, "reproduced"),
+        ("exact", {"published": 93.6, "decimals": 1}, 93.7, "not_reproduced"),
+        ("exact", {"published": 100, "decimals": 2}, 99.98, "not_reproduced"),
+        ("exact", {"published": 93.6, "decimals": 1, "better": "higher"}, 93.7, "exceeded"),
+        ("exact", {"published": 93.6, "decimals": 1, "better": "higher"}, 93.5, "not_reproduced"),
+    ],
+)  # fmt: skip
+def test_verdicts_of_one_metric_with_half_a_point_of_noise(kind, fields, measured, expected):
+    assert verdict(claim(kind, **fields), scores=scores(measured)) == expected
+
+
+@pytest.mark.parametrize(
+    ("quantized", "expected"),
+    [(6218, "reproduced"), (6000, "exceeded"), (6416, "not_reproduced")],
+)
+def test_verdicts_of_a_ratio(quantized, expected):
+    over = {**SIZE, "where": {"variant": "numpy-int8"}}
+    ratio = claim("ratio", SIZE, over=over, published=4.0, tolerance=0.005, better="higher")
+    assert verdict(ratio, costs=costs(numpy_fp32=24872, numpy_int8=quantized)) == expected
+
+
+def test_a_ratio_inside_the_noise_has_no_verdict():
+    over = {**ACCURACY, "where": {"variant": "onnx-int8"}}
+    ratio = claim("ratio", over=over, published=1.0, tolerance=0.0, better="higher")
+    both = pd.concat([scores(97.0), scores(97.1, variant="onnx-int8")])
+    assert verdict(ratio, scores=both) == "not_comparable: inside_noise"
+
+
+def order(better="higher"):
+    metrics = [{**ACCURACY, "where": {"variant": variant}} for variant in ("first", "second", "third")]
+    return claim("order", metrics=metrics, better=better)
+
+
+@pytest.mark.parametrize(
+    ("values", "better", "expected"),
+    [
+        ((98, 96, 94), "higher", "reproduced"),
+        ((94, 96, 98), "lower", "reproduced"),
+        ((98, 94, 96), "higher", "not_reproduced"),
+        ((98, 97.8, 94), "higher", "not_comparable: inside_noise"),
+        ((97.8, 98, 94), "higher", "not_comparable: inside_noise"),
+        ((97.8, 98, 99.5), "higher", "not_reproduced"),
+    ],
+)
+def test_verdicts_of_an_order(values, better, expected):
+    names = ("first", "second", "third")
+    table = pd.concat([scores(value, variant=name) for name, value in zip(names, values, strict=True)])
+    assert verdict(order(better), scores=table) == expected
+
+
+def test_equal_counts_contradict_an_order():
+    metrics = [{**SIZE, "where": {"variant": variant}} for variant in ("a", "b")]
+    assert verdict(claim("order", metrics=metrics, better="lower"), costs=costs(a=5, b=5)) == "not_reproduced"
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        (RunFacts("smoke", "embedded", True, False, "local"), "embedded_data"),
+        (RunFacts("full", "mirror", False, True, "local"), "substitute_data"),
+        (RunFacts("quick", "upstream", False, False, "local"), "reduced_scale"),
+    ],
+)
+def test_a_run_that_cannot_be_compared_says_why_and_still_shows_what_it_measured(facts, reason):
+    demanding = claim("within", published=93.62, tolerance=0.5)
+    row = evaluate_claims([demanding], {"scores": scores(93.6)}, facts).iloc[0]
+    assert (row["verdict"], row["reason"], row["measured"]) == ("not_comparable", reason, 93.6)
+    modest = claim("within", published=93.62, tolerance=0.5, requires={"real_data": False, "full_scale": False})
+    assert verdict(modest, facts, scores=scores(93.6)) == "reproduced"
+
+
+@pytest.mark.parametrize(
+    "tables", [{}, {"scores": scores(93.6, variant="other")}, {"scores": scores(93.6, lab="other")}]
+)
+def test_what_was_not_measured_is_not_judged(tables):
+    judged = claim("within", published=93.62, tolerance=0.5)
+    assert verdict(judged, **tables) == "not_comparable: missing_measurement"
+
+
+def latency(**p50_ms):
+    rows = [
+        {"lab": "mnist-integer", "host": host, "model": "gapcnn", "variant": "torch-fp32", "seed": 0, "engine": "torch",
+         "threads": threads, "p50_ms": value, "p50_low_ms": 0.9 * value, "p50_high_ms": 1.1 * value}
+        for host, value in p50_ms.items() for threads in (1, 2)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+TIME = {"table": "latency", "column": "p50_ms", "where": {"threads": 1}}
+
+
+def test_absolute_times_of_another_machine_are_not_comparable():
+    judged = claim("within", TIME, published=0.08, tolerance=0.01, hardware_dependent=True)
+    row = evaluate_claims([judged], {"latency": latency(local=0.08)}, FULL).iloc[0]
+    assert (row["verdict"], row["reason"]) == ("not_comparable", "other_hardware")
+    assert row["measured"] == 0.08
+
+
+def test_ratios_of_times_are_judged_for_this_host_alone():
+    over = {**TIME, "where": {"threads": 2}}
+    judged = claim("ratio", TIME, over=over, published=1, tolerance=0.1, hardware_dependent=True)
+    row = evaluate_claims([judged], {"latency": latency(local=0.08, server=5.0)}, FULL).iloc[0]
+    assert row["verdict"] == "reproduced"
+    assert row["hardware_dependent"]
+
+
+def test_several_matching_rows_are_a_mistake_that_names_the_missing_filter():
+    judged = claim("at_most", {**TIME, "where": {}}, published=1)
+    with pytest.raises(ValueError, match="claim a-claim: 2 rows of table latency match; add threads to where"):
+        verdict(judged, latency=latency(local=0.08))
+
+
+def test_rows_of_a_seed_can_be_reduced():
+    best = claim("at_most", {**TIME, "where": {}, "rows": "sum", "divide_by": 2}, published=1)
+    row = evaluate_claims([best], {"latency": latency(local=0.08)}, FULL).iloc[0]
+    assert row["measured"] == pytest.approx(0.08)
+
+
+def test_seeds_are_averaged_and_their_spread_is_the_interval():
+    judged = claim("within", published=97, tolerance=0.1)
+    row = evaluate_claims([judged], {"scores": scores(96, 97, 98)}, FULL).iloc[0]
+    assert row["measured"] == pytest.approx(97)
+    assert row["measured_high"] == pytest.approx(97 + 4.302653 / 3**0.5)
+
+
+def test_one_seed_takes_the_interval_of_the_table():
+    row = evaluate_claims([claim("at_least", published=90)], {"scores": scores(96)}, FULL).iloc[0]
+    assert (row["measured_low"], row["measured_high"]) == (95.5, 96.5)
+
+
+@given(st.floats(-10, 10), st.floats(0, 3), st.sampled_from(["higher", "lower", None]))
+def test_a_narrower_interval_never_turns_a_verdict_around(value, half, better):
+    region = Region(-1, 1, better)
+    wide = region.judge(Estimate(value, value - half, value + half))
+    narrow = region.judge(Estimate(value))
+    allowed = {"reproduced": {"reproduced", "exceeded"}, "not_comparable": {"not_reproduced"}}
+    assert narrow.verdict in allowed.get(wide.verdict, set()) | {wide.verdict}
+
+
+def mistakes_of(tmp_path, text):
+    (tmp_path / "claims.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigurationError) as caught:
+        read_claims(tmp_path / "claims.yaml")
+    return str(caught.value).replace(f"{tmp_path}/", "")
+
+
+def test_all_mistakes_are_told_at_once_with_line_and_suggestion(tmp_path):
+    text = """claims:
+  - id: One Claim
+    lab: mnist-integer
+    statement: {en: x}
+    source: {document: d, place: p}
+    kind: exact
+    publishd: 3
+    metric: {table: costs, column: weigth_bytes, where: {varian: numpy-fp32}}
+  - id: two
+    lab: mnist-integer
+    statement: {en: x, zh-TW: 一}
+    source: {document: d, place: p}
+    kind: exactly
+    published: 3
+  - id: three
+    lab: mnist-integer
+    statement: {en: x, zh-TW: 一}
+    source: {document: d, place: p}
+    kind: within
+    published: 3
+    metric: {table: scoers, column: mean_loss}
+  - id: four
+    lab: mnist-integer
+    statement: {en: x, zh-TW: 一}
+    source: {document: d, place: p}
+    kind: at_least
+    published: 3
+    exceeds: 2
+    metric: {table: scores, column: variant, where: {seed: first}}
+  - id: five
+    lab: mnist-integer
+    statement: {en: x, zh-TW: 一}
+    source: {document: d, place: p}
+    kind: within
+    published: 3
+    metric: {table: scores, column: mean_loss}
+"""
+    told = mistakes_of(tmp_path, text)
+    for line in (
+        "claims.yaml:2: claims.0.id",
+        "claims.yaml:4: claims.0.statement.zh-TW: is required",
+        "claims.yaml:7: claims.0.publishd: unknown key (did you mean 'published'?)",
+        "claims.0.published: is required",
+        "claims.yaml:8: claims.0.metric.column: table 'costs' has no column 'weigth_bytes' (did you mean 'weight_",
+        "claims.yaml:8: claims.0.metric.where: table 'costs' has no column 'varian' (did you mean 'variant'?)",
+        "claims.yaml:9: claims.1: needs a kind, one of exact, at_least, at_most, within, order, ratio",
+        "did you mean 'exact'?",
+        "claims.yaml:21: claims.2.metric.table: there is no table 'scoers' (did you mean 'scores'?)",
+        "claims.yaml:29: claims.3.metric.column: column 'variant' of table 'scores' is not a number",
+        "claims.yaml:29: claims.3.metric.where: column 'seed' of table 'scores' holds int, not 'first'",
+        "claims.yaml:30: claims.4: needs tolerance",
+    ):
+        assert line in told
+
+
+def test_an_id_is_used_once(tmp_path):
+    one = """  - id: same
+    lab: mnist-integer
+    statement: {en: x, zh-TW: 一}
+    source: {document: d, place: p}
+    kind: exact
+    published: 3
+    metric: {table: costs, column: weight_bytes}
+"""
+    assert "claims.yaml:9: claims.1.id: another claim has the same id" in mistakes_of(tmp_path, f"claims:\n{one}{one}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "complaint"),
+    [
+        ("within", {"published": 1, "tolerance": 1, "tolerance_percent": 1}, "not both"),
+        ("within", {"published": [4, 2]}, "must rise"),
+        ("at_least", {"published": 3, "exceeds": 2}, "on the better side of published"),
+        ("at_most", {"published": 3, "exceeds": 4}, "on the better side of published"),
+        ("order", {"metrics": [ACCURACY], "better": "higher"}, "at least 2"),
+        ("ratio", {"published": 4, "tolerance": 0.1}, "over"),
+    ],
+)
+def test_contradictory_claims_are_refused(kind, fields, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        claim(kind, **fields)
+
+
+def test_the_ledger_reads_columns_that_exist_and_judges_an_empty_run():
+    claims = read_claims(LEDGER)
+    for judged in claims:
+        for metric in judged.metrics_read:
+            assert {metric.column, *metric.where} <= set(TABLES[metric.table].columns)
+    table = evaluate_claims(claims, {}, FULL)
+    assert table["claim"].tolist() == [judged.id for judged in claims]
+    assert set(table["verdict"]) == {"not_comparable"}
+    assert set(table["reason"]) == {"missing_measurement"}
+
+
+def test_the_ledger_names_variants_and_parents_of_the_configuration():
+    labs = read_yaml(PROJECT / "config.yaml").values["labs"]
+    for judged in read_claims(LEDGER):
+        for metric in judged.metrics_read:
+            variants = labs[judged.lab]["models"][metric.where["model"]]["variants"]
+            assert metric.where["variant"] in variants, judged.id
+            assert metric.where.get("baseline_variant", "numpy-fp32") in variants, judged.id
+            if metric.table == "comparisons":
+                assert metric.where["parent"] == variants[metric.where["variant"]]["from"], judged.id
+
+
+SIZES = {"numpy-fp32": (24872, 0), "numpy-int8-dequant": (6218, 512), "numpy-int8-dequant-pwl": (6218, 0),
+         "numpy-int8-lut": (6416, 512), "numpy-int8-pwl": (6416, 128)}  # fmt: skip
+
+
+def test_the_ledger_confirms_the_documents_sizes_and_refuses_them_to_the_integer_engine():
+    rows = [
+        {"lab": "mnist-integer", "model": "gapcnn", "variant": name, "weight_bytes": weights,
+         "stored_bytes": weights + tables, "activation_peak_bytes": 100 if name == "numpy-fp32" else 25}
+        for name, (weights, tables) in SIZES.items()
+    ]  # fmt: skip
+    smoke = RunFacts("smoke", "embedded", embedded=True, substitute=False, host="local")
+    judged = evaluate_claims(read_claims(LEDGER), {"costs": pd.DataFrame(rows)}, smoke).set_index("claim")["verdict"]
+    confirmed = {name for name, word in judged.items() if word == "reproduced"}
+    refuted = {name for name, word in judged.items() if word == "not_reproduced"}
+    sizes = {f"mnist-integer-{kind}" for kind in ("lut-size", "lut-compression", "pwl-size", "pwl-compression")}
+    others = {"mnist-integer-float-size", "mnist-integer-memory-quarter", "mnist-integer-only-activation-memory"}
+    assert confirmed == sizes | others
+    assert refuted == {name.replace("integer-", "integer-only-") for name in sizes}
