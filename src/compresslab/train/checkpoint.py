@@ -1,0 +1,121 @@
+"""What a training needs to go on after it was killed, as if it had never stopped.
+
+A state folder holds ``checkpoint`` (one line of JSON with the fingerprint of what is trained and the SHA-256 of what
+follows, then tensors and plain values in PyTorch's format), ``lock``, and ``owner.json`` (who holds the lock).
+A checkpoint is renamed into place when it is complete, and is read with ``weights_only``, which executes nothing.
+"""
+
+import hashlib
+import io
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+
+from compresslab.artifacts import read_json, write_json, written_whole
+
+Log = Callable[[str], None]
+
+LOCK = "lock"
+
+
+@contextmanager
+def locked(state: Path, log: Log) -> Iterator[None]:
+    """Hold the state folder alone; wait, after a line that says for whom, while another process trains in it.
+
+    A killed Snakemake leaves its training running: the next run must not write beside it, but go on from where the
+    other one ends. The lock is the operating system's and ends with its process, however that ends. A process that
+    holds it may take it again: hold it around training, writing the results and :func:`discard` to do all three alone.
+    """
+    state.mkdir(parents=True, exist_ok=True)
+    lock = _lock(state)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        log(f"waiting: {_owner(state)} is training in {state}; this one goes on when that one has ended")
+        lock.acquire()
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        write_json(state / "owner.json", {"process": os.getpid(), "host": socket.gethostname()})
+        yield
+    finally:
+        lock.release()
+
+
+def save(state: Path, fingerprint: str, snapshot: dict[str, Any]) -> None:
+    """Replace the checkpoint by ``snapshot``: tensors and plain values, in any nesting of dicts and lists."""
+    buffer = io.BytesIO()
+    torch.save(snapshot, buffer)
+    blob = buffer.getvalue()
+    header = {"fingerprint": fingerprint, "sha256": hashlib.sha256(blob).hexdigest()}
+    with written_whole(_checkpoint(state)) as temporary:
+        temporary.write_bytes(json.dumps(header).encode() + b"\n" + blob)
+
+
+def load(state: Path, fingerprint: str, log: Log) -> dict[str, Any] | None:
+    """Return the last snapshot, on the CPU; None when there is none that fits.
+
+    A checkpoint that is damaged or of another fingerprint is not used, and a line says so.
+    """
+    path = _checkpoint(state)
+    if not path.exists():
+        return None
+    header, _, blob = path.read_bytes().partition(b"\n")
+    try:
+        described = json.loads(header)
+        found, intact = described["fingerprint"], described["sha256"] == hashlib.sha256(blob).hexdigest()
+    except (ValueError, KeyError, TypeError):
+        intact = False
+    if not intact:
+        log(f"starting afresh: {path} is damaged")
+        return None
+    if found != fingerprint:
+        log(f"starting afresh: {path} is of another configuration, code, data set or library version")
+        return None
+    snapshot: dict[str, Any] = torch.load(io.BytesIO(blob), map_location="cpu", weights_only=True)
+    return snapshot
+
+
+def discard(state: Path) -> None:
+    """Remove the state folder of a training whose results are written; call it after they are.
+
+    Where another process is training in the folder by now, it is left to that one.
+    """
+    if not state.exists():
+        return
+    lock = _lock(state)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return
+    try:
+        # The lock's file goes last; a process that makes it anew from then on keeps the folder.
+        for path in sorted(state.iterdir(), key=lambda path: path.name == LOCK):
+            path.unlink()
+        with suppress(OSError):
+            state.rmdir()
+    finally:
+        lock.release()
+
+
+def _checkpoint(state: Path) -> Path:
+    return state / "checkpoint"
+
+
+def _lock(state: Path) -> FileLock:
+    # One object per file and process: whoever holds the lock may take it again.
+    return FileLock(state / LOCK, is_singleton=True)
+
+
+def _owner(state: Path) -> str:
+    try:
+        owner = read_json(state / "owner.json")
+        return f"process {owner['process']} on {owner['host']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"

@@ -1,0 +1,221 @@
+"""Training: it learns, its numbers are what they say, and its bits depend on recipe, seed and data only."""
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from textures import CLASSES, PREPROCESSING, SHAPE, gapcnn, textures
+from torch import nn
+
+from compresslab.config.training import Optimizer, Recipe
+from compresslab.engines.layout import normalized_channels_first
+from compresslab.models.torch.artifact import build
+from compresslab.train.classifier import (
+    TrainingError,
+    TrainingResult,
+    batches,
+    choose_device,
+    initialize,
+    make_optimizer,
+    train,
+)
+from compresslab.train.schedules import make_schedule
+
+TRAIN = textures(150, seed=1)
+VALIDATION = textures(70, seed=2)
+ADAM = Optimizer(name="adam", lr=0.01)
+
+
+def run(
+    state: Path, seed: int = 0, validation=VALIDATION, **settings
+) -> tuple[dict[str, torch.Tensor], TrainingResult]:
+    module = gapcnn()
+    recipe = Recipe(**{"epochs": 2, "batch": 32, "optimizer": ADAM, **settings})
+    result = train(module, TRAIN, validation, PREPROCESSING, recipe, seed, state, "same", log=lambda _: None)
+    return module.state_dict(), result
+
+
+def same_bits(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_it_learns_textures(tmp_path: Path) -> None:
+    _, result = run(tmp_path, epochs=6, schedule="one-cycle", optimizer=Optimizer(name="adam", lr=0.03), batch=16)
+    assert [row["epoch"] for row in result.history] == [1, 2, 3, 4, 5, 6]
+    assert result.history[-1]["validation_accuracy_percent"] > 95
+    assert result.history[-1]["train_loss"] < result.history[0]["train_loss"] / 3
+
+
+def test_a_seed_gives_the_same_bits_again_and_another_seed_others(tmp_path: Path) -> None:
+    first, result = run(tmp_path / "first")
+    second, again = run(tmp_path / "second")
+    other, _ = run(tmp_path / "other", seed=1)
+    assert same_bits(first, second)
+    assert [row | {"epoch_s": 0} for row in result.history] == [row | {"epoch_s": 0} for row in again.history]
+    assert not same_bits(first, other)
+
+
+def test_another_process_gives_the_same_bits(tmp_path: Path) -> None:
+    here, _ = run(tmp_path / "here")
+    script = (
+        "import sys, torch, test_training as t; from pathlib import Path\n"
+        "weights, _ = t.run(Path(sys.argv[1])); torch.save(weights, sys.argv[2])"
+    )
+    arguments = [str(tmp_path / "there"), str(tmp_path / "weights")]
+    subprocess.run([sys.executable, "-c", script, *arguments], check=True, cwd=Path(__file__).parent)
+    assert same_bits(here, torch.load(tmp_path / "weights", weights_only=True))
+
+
+def test_bits_do_not_depend_on_the_threads_the_process_was_given(tmp_path: Path) -> None:
+    one, _ = run(tmp_path / "one")
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        two, _ = run(tmp_path / "two")
+        assert torch.get_num_threads() == 2, "training must leave the process's thread count as it was"
+    finally:
+        torch.set_num_threads(before)
+    assert same_bits(one, two)
+
+
+def test_validation_only_watches(tmp_path: Path) -> None:
+    one, first = run(tmp_path / "one")
+    other, second = run(tmp_path / "other", validation=textures(33, seed=9))
+    assert same_bits(one, other)
+    assert first.history[0]["validation_loss"] != second.history[0]["validation_loss"]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_loss_and_accuracy_are_means_over_images_not_over_batches(tmp_path: Path, smoothing: float) -> None:
+    standing_still = Optimizer(name="sgd", lr=1e-30, momentum=0)
+    # 150 images in batches of 64: a mean over batches would count the last 22 three times too much.
+    _, result = run(tmp_path, epochs=1, batch=64, optimizer=standing_still, label_smoothing=smoothing)
+    module = gapcnn()
+    initialize(module, 0)
+    for split, name in ((TRAIN, "train"), (VALIDATION, "validation")):
+        logits = module(torch.from_numpy(normalized_channels_first(PREPROCESSING, split.images))).detach().double()
+        log_probabilities = (logits - logits.logsumexp(1, keepdim=True)).numpy()
+        wanted = np.full((len(split.labels), len(CLASSES)), smoothing / len(CLASSES))
+        wanted[np.arange(len(split.labels)), split.labels] += 1 - smoothing
+        loss = -(wanted * log_probabilities).sum(1).mean()
+        assert result.history[0][f"{name}_loss"] == pytest.approx(loss, rel=1e-5)
+        accuracy = 100 * np.mean(log_probabilities.argmax(1) == split.labels)
+        assert result.history[0][f"{name}_accuracy_percent"] == pytest.approx(accuracy)
+
+
+@given(st.integers(1, 300), st.integers(1, 64), st.integers(0, 5), st.integers(1, 5))
+def test_every_epoch_shows_every_image_once(samples: int, batch: int, seed: int, epoch: int) -> None:
+    chosen = list(batches(samples, batch, seed, epoch))
+    assert torch.cat(chosen).sort().values.tolist() == list(range(samples))
+    assert all(len(choice) == batch for choice in chosen[:-1])
+    again = list(batches(samples, batch, seed, epoch))
+    assert all(torch.equal(one, other) for one, other in zip(chosen, again, strict=True))
+
+
+def test_epochs_and_seeds_are_shuffled_differently() -> None:
+    orders = {tuple(torch.cat(list(batches(50, 8, seed, epoch))).tolist()) for seed in range(3) for epoch in (1, 2)}
+    assert len(orders) == 6
+
+
+def cosine(start: float, end: float, part: float) -> float:
+    return end + (start - end) / 2 * (1 + math.cos(math.pi * part))
+
+
+def expected_rate(schedule: str, step: int, epochs: int, per_epoch: int, peak: float) -> float:
+    """Return the learning rate of a step from the formulas of the papers, written down anew."""
+    steps = epochs * per_epoch
+    if schedule == "one-cycle":
+        turn = 0.3 * steps - 1
+        if step <= turn:
+            return cosine(peak / 25, peak, step / turn)
+        return cosine(peak, peak / 25 / 1e4, (step - turn) / (steps - 1 - turn))
+    if schedule == "cosine":
+        return cosine(peak, 0, step / steps)
+    if schedule == "step":
+        return peak * 0.5 ** (step // (2 * per_epoch))
+    return peak
+
+
+@pytest.mark.parametrize("schedule", ["constant", "one-cycle", "cosine", "step"])
+def test_schedules_follow_their_formulas(schedule: str) -> None:
+    recipe = Recipe(epochs=5, optimizer=Optimizer(name="sgd", lr=0.4), schedule=schedule, step_epochs=2)
+    optimizer = make_optimizer(gapcnn(), recipe.optimizer)
+    scheduler = make_schedule(optimizer, recipe, steps_per_epoch=7)
+    for step in range(35):
+        assert scheduler.get_last_lr()[0] == pytest.approx(expected_rate(schedule, step, 5, 7, 0.4), rel=1e-6, abs=1e-9)
+        assert optimizer.param_groups[0]["momentum"] == 0.9
+        optimizer.step()
+        scheduler.step()
+
+
+@pytest.mark.parametrize("schedule", ["one-cycle", "cosine"])
+def test_a_training_of_a_single_step_has_a_schedule(tmp_path: Path, schedule: str) -> None:
+    _, result = run(tmp_path, epochs=1, batch=1000, schedule=schedule)
+    assert math.isfinite(result.history[0]["learning_rate"])
+
+
+def test_the_history_names_the_rate_of_the_last_step(tmp_path: Path) -> None:
+    _, result = run(tmp_path, epochs=2, batch=32, schedule="cosine")
+    steps = math.ceil(150 / 32)
+    rates = [expected_rate("cosine", step, 2, steps, 0.01) for step in (steps - 1, 2 * steps - 1)]
+    assert [row["learning_rate"] for row in result.history] == pytest.approx(rates)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+def test_optimizers_take_the_settings_they_are_given(name: str) -> None:
+    optimizer = make_optimizer(gapcnn(), Optimizer(name=name, lr=0.2, momentum=0.5, weight_decay=0.03))
+    assert type(optimizer).__name__.lower() == name
+    group = optimizer.param_groups[0]
+    assert (group["lr"], group["weight_decay"], group.get("momentum", 0.5)) == (0.2, 0.03, 0.5)
+
+
+def test_initialization_forgets_earlier_weights() -> None:
+    module, other = gapcnn(), gapcnn()
+    for parameter in other.parameters():
+        nn.init.constant_(parameter, 7)
+    initialize(module, 3)
+    initialize(other, 3)
+    assert same_bits(module.state_dict(), other.state_dict())
+
+
+def test_a_module_that_cannot_initialize_its_parameters_is_named() -> None:
+    module = nn.Sequential(nn.Linear(2, 2))
+    module[0].scale = nn.ParameterList([torch.ones(1)])
+    with pytest.raises(TypeError, match=r"0\.scale \(ParameterList\)"):
+        initialize(module, 0)
+
+
+def test_a_loss_that_explodes_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"loss of epoch 1 is (nan|inf); lower the learning rate 1e\+30") as error:
+        run(tmp_path, optimizer=Optimizer(name="sgd", lr=1e30))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this host has a GPU")
+def test_a_gpu_that_is_not_there_is_one_clear_line() -> None:
+    assert choose_device("auto") == torch.device("cpu")
+    with pytest.raises(TrainingError, match="PyTorch sees no GPU"):
+        choose_device("cuda")
+
+
+def test_training_normalizes_as_the_engines_do(tmp_path: Path) -> None:
+    seen = []
+
+    class Spy(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = build("gapcnn", SHAPE, len(CLASSES))
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            seen.append(images.numpy())
+            return self.network(images)
+
+    recipe = Recipe(epochs=1, batch=1000)
+    train(Spy(), TRAIN, VALIDATION, PREPROCESSING, recipe, 0, tmp_path, "spy", log=lambda _: None)
+    np.testing.assert_array_equal(seen[-1], normalized_channels_first(PREPROCESSING, VALIDATION.images))
