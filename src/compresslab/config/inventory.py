@@ -5,6 +5,7 @@ name *is* the name that `config.yaml` uses, and a module counts when it defines 
 reading the folder is enough, and a new module is known at once.
 """
 
+import ast
 from functools import cache
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def engines() -> list[str]:
 
 def architectures(framework: str) -> list[str]:
     """Names of the architectures of one framework: modules of `compresslab/models/<framework>` that build one."""
-    return _modules(f"models/{framework}", "def build(")
+    return _modules(f"models/{framework}", "def build(image_shape")
 
 
 def methods() -> list[str]:
@@ -34,6 +35,19 @@ def methods() -> list[str]:
 def figures() -> list[str]:
     """Names of the figures: modules of `compresslab/report/figures` that draw one."""
     return _modules("report/figures", "def draw(")
+
+
+def figure_needs(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Tables that a figure reads, and what else it needs: its constants `TABLES` and `KINDS`, read without importing."""
+    source = (PACKAGE / "report" / "figures" / f"{module_name(name)}.py").read_text(encoding="utf-8")
+    constants: dict[str, tuple[str, ...]] = {}
+    for statement in ast.parse(source).body:
+        if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            names = [target.id for target in targets if isinstance(target, ast.Name)]
+            if names in (["TABLES"], ["KINDS"]):
+                constants[names[0]] = ast.literal_eval(statement.value)
+    return constants["TABLES"], constants["KINDS"]
 
 
 def module_name(name: str) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from compresslab.config.experiment import METHODS, Experiment
+from compresslab.config.experiment import METHODS, Experiment, Scale
 from compresslab.config.problems import ConfigurationError, Problem, did_you_mean
 from compresslab.config.semantics import contradictions
 from compresslab.config.sources import Settings, from_command_line, read_yaml
@@ -28,9 +28,8 @@ def load(files: Sequence[Path], scales: Path, command_line: Mapping[str, Any] | 
         given = given.overlaid_with(read_yaml(file))
     overrides = from_command_line(command_line or {})
     scale = given.overlaid_with(overrides).values.get("scale", Experiment.model_fields["scale"].default)
-    overlay = scales / f"{scale}.yaml"
-    if overlay.is_file():
-        given = given.overlaid_with(read_yaml(overlay))
+    if scale in get_args(Scale):
+        given = given.overlaid_with(read_yaml(scales / f"{scale}.yaml"))
     return validated(given.overlaid_with(overrides))
 
 

@@ -4,15 +4,18 @@ A *variant id* is `lab/model/variant`. A slice is the smallest part of the confi
 on, as canonical JSON: Snakemake reruns a job when its slice changes and at no other edit.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 from compresslab.artifacts import canonical_json
 from compresslab.config.experiment import Experiment, Lab, Model
 from compresslab.config.inventory import module_name
 from compresslab.config.method import Method
 from compresslab.config.training import Recipe
+
+Choice = TypeVar("Choice")
 
 LAYER_IMAGES = 256
 """Training images over which layers are compared: enough for three digits of a relative error."""
@@ -75,14 +78,13 @@ class Plan:
 
     def engines(self, variant: Variant) -> list[str]:
         """Engines that the latency session runs the variant on; the first one makes its predictions."""
-        chosen = self.lab(variant.lab).engines
-        return chosen.get(f"{variant.model}/{variant.name}") or chosen.get(variant.name) or [variant.method.engine]
+        return _chosen_for(variant, self.lab(variant.lab).engines) or [variant.method.engine]
 
     def reference(self, variant: Variant) -> Variant | None:
         """What a compressed variant is held against layer by layer: the named reference, or its parent."""
-        named = self.lab(variant.lab).layer_references.get(variant.name)
-        if named:
-            return self.variants[f"{variant.lab}/{variant.model}/{named}"]
+        named = _chosen_for(variant, self.lab(variant.lab).layer_references)
+        if named and (reference := self._named(variant, named)):
+            return reference
         return self.variants[variant.parent_id] if variant.parent_id else None
 
     def is_compared_by_layer(self, variant: Variant) -> bool:
@@ -92,8 +94,10 @@ class Plan:
     def baseline(self, variant: Variant) -> Variant:
         """What the variant's speed and size are compared with."""
         named = self.lab(variant.lab).baseline
-        siblings = [other for other in self.of_lab(variant.lab) if other.model == variant.model]
-        return next((other for other in siblings if other.name == named), siblings[0])
+        baseline = self._named(variant, named) if named else None
+        if baseline and baseline.model == variant.model:
+            return baseline
+        return next(other for other in self.of_lab(variant.lab) if other.model == variant.model)
 
     def data_slice(self, dataset: str) -> str:
         """What fetching a dataset depends on."""
@@ -187,28 +191,42 @@ class Plan:
             }
         )
 
-    def facts_slice(self, lab: str) -> str:
-        """What a report says of the run itself: scale, source, seeds, languages, every method's settings."""
+    def subject_slice(self, lab: str) -> str:
+        """What a report says of the configuration: scale, source, seeds, and every variant's settings."""
         experiment = self.experiment
+        models: dict[str, dict[str, object]] = {}
+        for variant in self.of_lab(lab):
+            model = models.setdefault(variant.model, {"train": {}, "variants": {}})
+            settings = variant.method.parameters()
+            if self.is_trained(variant):
+                model["train"] = settings
+            described = {"method": variant.method.method, "from": variant.method.parent, **settings}
+            model["variants"][variant.name] = described  # type: ignore[index]
         return canonical_json(
             {
                 "lab": lab,
                 "title": self.lab(lab).title,
-                "dataset": self.lab(lab).dataset,
-                "scale": experiment.scale,
                 "run": experiment.run_name,
+                "scale": experiment.scale,
                 "source": experiment.data.source,
+                "host": experiment.benchmark.host,
                 "seeds": experiment.seeds,
-                "limits": experiment.limits.model_dump(mode="json"),
-                "benchmark": experiment.benchmark.model_dump(mode="json"),
-                "variants": [
-                    {"model": variant.model, "variant": variant.name, "method": variant.method.method,
-                     "parent": variant.method.parent, "engines": self.engines(variant),
-                     "parameters": variant.method.parameters()}
-                    for variant in self.of_lab(lab)
-                ],
+                "languages": experiment.languages,
+                "dataset": self.lab(lab).dataset,
+                "models": models,
+                # Canonical JSON sorts its keys; the order of the configuration is the order of the report.
+                "order": [f"{variant.model}/{variant.name}" for variant in self.of_lab(lab)],
             }
-        )  # fmt: skip
+        )
+
+    def figure_slice(self, lab: str, figure: str) -> str:
+        """What a figure depends on beside its files: the variants in their order, and the languages."""
+        variants = [f"{variant.model}/{variant.name}" for variant in self.of_lab(lab)]
+        return canonical_json({"figure": figure, "variants": variants, "languages": self.experiment.languages})
+
+    def networks(self, lab: str) -> list[Variant]:
+        """The variants that are NumPy networks, which figures and reports look into."""
+        return [variant for variant in self.of_lab(lab) if variant.method.artifact == "model.npz"]
 
     def is_trained(self, variant: Variant) -> bool:
         """Whether a training makes the variant, which then has a training curve."""
@@ -231,12 +249,22 @@ class Plan:
         """Modules that running a variant loads by name, which the import graph cannot see."""
         return [f"compresslab.engines.{module_name(engine)}", *self.code_of_architecture(variant_id)]
 
+    def _named(self, variant: Variant, name: str) -> Variant | None:
+        """The variant that a lab calls `variant`, of the same model, or `model/variant`; None where there is none."""
+        lab = variant.lab
+        return self.variants.get(f"{lab}/{variant.model}/{name}") or self.variants.get(f"{lab}/{name}")
+
     @cached_property
     def _by_lab(self) -> dict[str, list[Variant]]:
         grouped: dict[str, list[Variant]] = {lab: [] for lab in self.labs}
         for variant in self.variants.values():
             grouped[variant.lab].append(variant)
         return grouped
+
+
+def _chosen_for(variant: Variant, choices: Mapping[str, Choice]) -> Choice | None:
+    """What a lab chose for a variant, named `model/variant` or `variant`."""
+    return choices.get(f"{variant.model}/{variant.name}") or choices.get(variant.name)
 
 
 def _variants(experiment: Experiment) -> Iterator[Variant]:

@@ -19,7 +19,8 @@ class Problem:
     def __str__(self) -> str:
         """One line: place, path of keys, message."""
         path = ".".join(str(part) for part in self.where) or "the file"
-        return f"{self.place + ': ' if self.place else ''}{path}: {self.message}"
+        # A name or a value from a file may hold line breaks.
+        return " ".join(f"{self.place + ': ' if self.place else ''}{path}: {self.message}".split())
 
 
 class ConfigurationError(Exception):

@@ -38,18 +38,22 @@ class Settings:
 
 
 def read_yaml(path: Path) -> Settings:
-    """Read one YAML file. A missing file, a syntax error or a repeated key is a ConfigurationError with its line."""
+    """Read one YAML file. An unreadable file, a syntax error or a repeated key is a ConfigurationError with its line."""
     path = Path(path)
     try:
         tree = YAML(typ="rt", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigurationError([Problem((), f"{path} does not exist")]) from None
+    except OSError as error:
+        raise ConfigurationError([Problem((), f"cannot be read ({error.strerror})", str(path))]) from None
     except UnicodeDecodeError as error:
         raise ConfigurationError([Problem((), f"not UTF-8 text ({error.reason})", str(path))]) from None
     except MarkedYAMLError as error:
         raise ConfigurationError([_syntax_problem(path, error)]) from None
     except YAMLError as error:
-        raise ConfigurationError([Problem((), " ".join(str(error).split()), str(path))]) from None
+        raise ConfigurationError([Problem((), f"not valid YAML: {' '.join(str(error).split())}", str(path))]) from None
+    except RecursionError:
+        raise ConfigurationError([Problem((), "not valid YAML: nested too deeply", str(path))]) from None
     if tree is None:
         return Settings()
     if not isinstance(tree, CommentedMap):

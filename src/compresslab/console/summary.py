@@ -1,0 +1,57 @@
+"""What a run tells before it starts: scale, data, jobs by stage, expected time, devices, and a word of warning."""
+
+import shutil
+import subprocess
+from collections.abc import Mapping
+from datetime import timedelta
+
+from compresslab.config.experiment import Experiment
+
+WITHOUT_HISTORY = "unknown: none of these stages has run here before"
+
+
+def summary(experiment: Experiment, jobs: Mapping[str, int], seconds: Mapping[str, float], cores: int) -> list[str]:
+    """Lines for the terminal. `jobs` counts the planned jobs of each rule, `seconds` is what one took so far."""
+    gpus = graphics_processors()
+    lines = [
+        f"scale     {experiment.scale}, results in results/{experiment.run_name}",
+        f"data      {experiment.data.source}{_mirror(experiment)}",
+        f"labs      {', '.join(experiment.labs)}; seeds {', '.join(map(str, experiment.seeds))}",
+        f"jobs      {', '.join(f'{count} {rule}' for rule, count in sorted(jobs.items()))}",
+        f"time      {_expected(jobs, seconds, cores)}",
+        f"devices   {cores} CPU core{'s' if cores > 1 else ''}; {', '.join(gpus) or 'no GPU found'}",
+    ]
+    if experiment.scale == "full" and jobs.get("train_torch") and not gpus:
+        lines.append(
+            "warning   full scale without a GPU can take long; --config scale=quick is the smaller one, "
+            "scale=smoke the smallest"
+        )
+    if experiment.data.source == "embedded":
+        lines.append("warning   embedded data are generated: the numbers of this run say nothing about real data")
+    return lines
+
+
+def graphics_processors() -> list[str]:
+    """Names of the GPUs that the NVIDIA driver lists; empty without one."""
+    if shutil.which("nvidia-smi") is None:
+        return []
+    try:
+        answer = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True, timeout=20).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [line.partition(": ")[2].partition(" (UUID")[0] for line in answer.splitlines() if line.startswith("GPU ")]
+
+
+def _mirror(experiment: Experiment) -> str:
+    return f" in {experiment.data.mirror}" if experiment.data.source == "mirror" else ""
+
+
+def _expected(jobs: Mapping[str, int], seconds: Mapping[str, float], cores: int) -> str:
+    """Time from earlier runs: a session has the machine for itself, other jobs share the cores."""
+    known = {rule: count for rule, count in jobs.items() if rule in seconds}
+    if not known:
+        return WITHOUT_HISTORY
+    total = sum(count * seconds[rule] / (1 if rule == "benchmark" else cores) for rule, count in known.items())
+    unknown = sorted(jobs.keys() - known.keys())
+    rest = f", and {', '.join(unknown)}, which have not run here before" if unknown else ""
+    return f"about {timedelta(seconds=round(total))} by earlier runs{rest}"

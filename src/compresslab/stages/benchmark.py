@@ -1,0 +1,94 @@
+"""Run one latency session: every variant of a lab on its engines, side by side, alone on this machine."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from compresslab.stages.command import Job, log, parser, running
+
+
+def main() -> None:
+    """Write the session's table, raw samples, audit, skipped cells and the fingerprint of the host."""
+    stage = parser(__doc__)
+    stage.add_argument("--data", type=Path, required=True, help="prepared dataset (.npz); its test images are timed")
+    stage.add_argument("--models", type=Path, nargs="+", required=True, help="the artifact of every cell of the slice")
+    stage.add_argument("--out", type=Path, required=True, help="latency table (.csv)")
+    stage.add_argument("--samples", type=Path, required=True, help="raw samples (.npz)")
+    stage.add_argument("--audit", type=Path, required=True, help="executed graph of the integer variants (.csv)")
+    stage.add_argument("--host", type=Path, required=True, help="fingerprint of this machine (.json)")
+    stage.add_argument("--skipped", type=Path, required=True, help="cells that could not run, with reasons (.csv)")
+    with running(stage) as job:
+        # Before any time is spent on measuring: a variant that is not what it promises needs no stopwatch.
+        _audit(job)
+        _measure(job)
+
+
+def _measure(job: Job) -> None:
+    import numpy as np
+
+    from compresslab.artifacts import write_arrays, write_json
+    from compresslab.data.prepared import read_split
+    from compresslab.measure.host import fingerprint, usable_cores
+    from compresslab.measure.latency import Cell, Protocol, run_session
+
+    options, spec = job.options, job.spec
+    settings = dict(spec["protocol"])
+    host, wanted = settings.pop("host"), settings.pop("threads")
+    counts = sorted({usable_cores() if count == "all" else int(count) for count in wanted})
+    cells = [
+        Cell(cell["model"], cell["variant"], cell["engine"], path, threads, spec["seed"])
+        for cell, path in zip(spec["cells"], options.models, strict=True)
+        for threads in counts
+    ]
+    machine = fingerprint(host)
+    with tempfile.TemporaryDirectory() as folder:
+        images = Path(folder) / "images.npy"
+        np.save(images, read_split(options.data, "test", settings["offline_images"]).images)
+        session = run_session(cells, Protocol(**settings), images, seed=spec["seed"])
+    identity = {"lab": spec["lab"], "host": host}
+    _write(options.out, "latency", [identity | row for row in session.rows()])
+    write_arrays(options.samples, session.samples(), compress=True)
+    write_json(options.host, machine | {"session": session.conditions()})
+    # A cell is an engine and a thread count; the reason that an engine cannot run is the same for all counts.
+    skipped = {
+        (skip.cell.model, skip.cell.variant, skip.cell.engine): skip.reason for skip in reversed(session.skipped)
+    }
+    _write(
+        options.skipped,
+        "skipped",
+        [
+            {**identity, "model": model, "variant": variant, "engine": engine, "reason": reason}
+            for (model, variant, engine), reason in sorted(skipped.items())
+        ],
+    )
+    log.info("%d cells measured, %d skipped", len(session.measurements), len(session.skipped))
+    session.raise_failures()
+
+
+def _audit(job: Job) -> None:
+    from compresslab.measure.audit import audit
+
+    rows: list[dict[str, Any]] = []
+    for cell, path in zip(job.spec["cells"], job.options.models, strict=True):
+        if cell["integer"] and cell["engine"] == "onnxruntime":
+            identity = {"lab": job.spec["lab"], "host": job.spec["protocol"]["host"]}
+            identity |= {name: cell[name] for name in ("model", "variant", "engine")}
+            rows += [identity | asdict(row) for row in audit(path, cell["allow_float"])]
+    _write(job.options.audit, "audit", rows)
+
+
+def _write(path: Path, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write the rows in the columns of their table, so that a table without rows has its header too."""
+    import pandas as pd
+
+    from compresslab.artifacts import write_text
+    from compresslab.tables.schemas import TABLES
+
+    frame = pd.DataFrame(rows, columns=list(TABLES[table].columns))
+    write_text(path, frame.to_csv(index=False, lineterminator="\n"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""Put a lab's results together: scores, costs, latency, comparisons, and the verdict on every claim."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from compresslab.stages.command import Job, log, parser, running
+
+
+def main() -> None:
+    """Write every table of the lab."""
+    stage = parser(__doc__)
+    stage.add_argument("--run", type=Path, required=True, help="folder of the run, `results/<run>`")
+    stage.add_argument("--data", type=Path, required=True, help="prepared dataset (.npz); its card is read")
+    stage.add_argument("--claims", type=Path, required=True, help="ledger of published numbers (.yaml)")
+    stage.add_argument("--out", type=Path, required=True, help="folder of the tables")
+    with running(stage) as job:
+        _collect(job)
+
+
+def _collect(job: Job) -> None:
+    from compresslab.data.card import read_card
+    from compresslab.tables.claims import read_claims
+    from compresslab.tables.collect import assembled, collect_lab
+    from compresslab.tables.schemas import TABLES
+    from compresslab.tables.verdicts import RunFacts, evaluate_claims
+
+    spec = job.spec
+    card = read_card(job.options.data)
+    pieces = {
+        "scores": list(_scored(job, "score")),
+        "scores_by_class": list(_scored(job, "score_by_class", card.classes)),
+        "confusion": list(_scored(job, "confusion", card.classes)),
+        "training": list(_pieces(job, "training", "models/{id}/seed-{seed}/training.csv")),
+        "layers": list(_pieces(job, "layers", "layers/{id}/seed-{seed}.csv")),
+        "comparisons": list(_comparisons(job)),
+        **_costs(job),
+        **_sessions(job),
+    }
+    frames = {name: assembled(TABLES[name], parts) for name, parts in pieces.items()}
+    facts = RunFacts(spec["scale"], card.source, card.embedded, card.substitute, spec["host"])
+    claims = [claim for claim in read_claims(job.options.claims) if claim.lab == spec["lab"]]
+    verdicts = evaluate_claims(claims, frames, facts)
+    collect_lab(job.options.out, {**pieces, "claims": [verdicts]})
+    log.info("%d claims: %s", len(verdicts), verdicts["verdict"].value_counts().to_dict())
+
+
+def _identities(job: Job) -> Iterator[tuple[dict[str, Any], str, int]]:
+    """Every variant with its id, for every seed."""
+    for row in job.spec["variants"]:
+        for seed in job.spec["seeds"]:
+            yield row, f"{job.spec['lab']}/{row['model']}/{row['variant']}", seed
+
+
+def _predictions(job: Job, variant_id: str, seed: int) -> Any:
+    from compresslab.measure.predictions import read_predictions
+
+    return read_predictions(job.options.run / f"predictions/{variant_id}/seed-{seed}.npz")
+
+
+def _scored(job: Job, function: str, *arguments: Any) -> Iterator[Any]:
+    """What a function of the scores says of every variant and seed."""
+    from compresslab.measure import scores
+    from compresslab.tables.collect import identified
+
+    scoring: Callable[..., Any] = getattr(scores, function)
+    for _, variant_id, seed in _identities(job):
+        yield identified(scoring(_predictions(job, variant_id, seed), *arguments), variant_id, seed)
+
+
+def _pieces(job: Job, table: str, pattern: str) -> Iterator[Any]:
+    """The pieces of a table that stages wrote as CSV, for the variants that have one."""
+    from compresslab.tables.collect import identified, read_piece
+
+    for row, variant_id, seed in _identities(job):
+        if row[table]:
+            path = job.options.run / pattern.format(id=variant_id, seed=seed)
+            yield identified(read_piece(path, table), variant_id, seed)
+
+
+def _comparisons(job: Job) -> Iterator[Any]:
+    """Every variant against its parent, on the same images."""
+    import pandas as pd
+
+    from compresslab.tables.collect import identified
+    from compresslab.tables.comparisons import compare
+
+    for row, variant_id, seed in _identities(job):
+        if row["parent"]:
+            parent_id = f"{variant_id.rpartition('/')[0]}/{row['parent']}"
+            found = compare(_predictions(job, variant_id, seed), _predictions(job, parent_id, seed))
+            yield identified(pd.DataFrame([{**found, "parent": row["parent"]}]), variant_id, seed)
+
+
+def _costs(job: Job) -> dict[str, list[Any]]:
+    """Totals and layers of every variant's costs."""
+    import pandas as pd
+
+    from compresslab.artifacts import read_json
+    from compresslab.tables.collect import identified
+
+    totals, layers = [], []
+    for row in job.spec["variants"]:
+        variant_id = f"{job.spec['lab']}/{row['model']}/{row['variant']}"
+        costs = read_json(job.options.run / f"costs/{variant_id}.json")
+        totals.append(identified(pd.DataFrame([costs["totals"]]), variant_id))
+        layers.append(identified(pd.DataFrame(costs["layers"]), variant_id))
+    return {"costs": totals, "cost_layers": layers}
+
+
+def _sessions(job: Job) -> dict[str, list[Any]]:
+    """Latency, speed ratios, audits and skipped cells of every host's session."""
+    import pandas as pd
+
+    from compresslab.artifacts import read_arrays
+    from compresslab.tables.collect import read_piece
+    from compresslab.tables.speed import Contest, compare_speed
+
+    lab = job.spec["lab"]
+    contests = [
+        Contest(row["model"], row["variant"], engine, row["baseline"], row["baseline_engine"])
+        for row in job.spec["variants"]
+        for engine in row["engines"]
+    ]
+    pieces: dict[str, list[Any]] = {"latency": [], "speed": [], "audit": [], "skipped": []}
+    for host in [job.spec["host"], *job.spec["other_hosts"]]:
+        folder = job.options.run / "benchmarks" / host
+        latency = read_piece(folder / f"{lab}.csv", "latency")
+        speed = compare_speed(latency, read_arrays(folder / f"{lab}.samples.npz"), contests)
+        pieces["latency"].append(latency)
+        pieces["speed"].append(pd.DataFrame(speed))
+        for name in ("audit", "skipped"):
+            pieces[name].append(read_piece(folder / f"{lab}.{name}.csv", name))
+    return pieces
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""What all stages share: options, threads, the check of the code, and errors told in one line.
+
+A stage is a command line over one function, so that a person can run it by hand with the line that
+Snakemake's log shows. Frameworks are imported inside a stage's `main`, after the thread variables are set:
+OpenMP and BLAS read them once, when they are loaded.
+"""
+
+import argparse
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compresslab.artifacts import write_text
+from compresslab.engines.contract import set_threads
+from compresslab.lineage import code
+
+log = logging.getLogger("compresslab")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One call of a stage: its options, and its slice of the configuration."""
+
+    options: argparse.Namespace
+    spec: dict[str, Any]
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What every card records of its making."""
+        return {"spec": self.spec, "code": self.options.code}
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser with the options that every stage has."""
+    stage = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    stage.add_argument("--spec", type=json.loads, default={}, metavar="JSON", help="slice of the configuration")
+    stage.add_argument("--code", metavar="STAMP", help="stamp of the code that the job was planned with")
+    stage.add_argument("--threads", type=int, default=1, help="threads for the numerical libraries (default 1)")
+    stage.add_argument("--log", type=Path, help="file for the log; the cause comes first when the stage fails")
+    return stage
+
+
+@contextmanager
+def running(stage: argparse.ArgumentParser) -> Iterator[Job]:
+    """Parse the options, set threads, check the code, keep the log; a failure ends in one line and status 1."""
+    options = stage.parse_args()
+    set_threads(options.threads)
+    _keep_log(options.log)
+    try:
+        if options.code:
+            code.require(options.code)
+        yield Job(options, options.spec)
+    except KeyboardInterrupt:
+        _fail(options.log, "interrupted", "")
+    except Exception as error:
+        _fail(options.log, _in_words(error), traceback.format_exc())
+
+
+def _keep_log(path: Path | None) -> None:
+    """Send the log to stderr and to its file, line by line, so that a killed job leaves what it said."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
+    log.setLevel(logging.INFO)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        logging.getLogger().addHandler(handler)
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        where = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror}{where}"
+    text = " ".join(str(error.args[0] if isinstance(error, KeyError) and error.args else error).split())
+    return text or type(error).__name__
+
+
+def _fail(path: Path | None, cause: str, details: str) -> None:
+    print(f"error: {cause}", file=sys.stderr)
+    if path is not None:
+        logging.shutdown()
+        try:
+            said = path.read_text(encoding="utf-8")
+            write_text(path, f"error: {cause}\n\n{said}\n{details}")
+        except OSError as error:
+            print(f"error: the log could not be written either ({error.strerror})", file=sys.stderr)
+    elif details:
+        print(details, file=sys.stderr)
+    sys.exit(1)

@@ -1,0 +1,34 @@
+"""Hold a variant against its reference, layer by layer, on the same training images."""
+
+from pathlib import Path
+
+from compresslab.stages.command import parser, running
+
+CHUNK = 64
+
+
+def main() -> None:
+    """Write the error of every layer."""
+    stage = parser(__doc__)
+    stage.add_argument("--data", type=Path, required=True, help="prepared dataset (.npz)")
+    stage.add_argument("--model", type=Path, required=True, help="the variant")
+    stage.add_argument("--reference", type=Path, required=True, help="what it is held against")
+    stage.add_argument("--out", type=Path, required=True, help="error per layer (.csv)")
+    with running(stage) as job:
+        from compresslab.artifacts import write_text
+        from compresslab.data.prepared import calibration_images
+        from compresslab.engines.contract import open_engine
+        from compresslab.measure.layers import layer_errors
+
+        options, spec = job.options, job.spec
+        images = calibration_images(options.data, spec["images"]).images
+        variant = open_engine(spec["engine"], options.model, options.threads)
+        reference = open_engine(spec["reference_engine"], options.reference, options.threads)
+        chunks = (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))
+        errors = layer_errors((reference.trace(chunk), variant.trace(chunk)) for chunk in chunks)
+        errors.insert(0, "reference", spec["reference"])
+        write_text(options.out, errors.to_csv(index=False, lineterminator="\n", float_format="%.10g"))
+
+
+if __name__ == "__main__":
+    main()

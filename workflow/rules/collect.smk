@@ -1,0 +1,70 @@
+# All numbers of a lab in tidy tables, and those of all labs together.
+
+
+rule collect:
+    input:
+        data=lambda wildcards: Path(data_of_lab(wildcards)).with_suffix(".json"),
+        predictions=predictions_of_lab,
+        layers=layers_of_lab,
+        trainings=trainings_of_lab,
+        costs=lambda wildcards: expand(
+            rules.cost.output,
+            run=RUN,
+            variant=[variant.id for variant in PLAN.of_lab(wildcards.lab)],
+        ),
+        sessions=lambda wildcards: expand(
+            [
+                "results/{run}/benchmarks/{host}/{lab}.csv",
+                "results/{run}/benchmarks/{host}/{lab}.samples.npz",
+                "results/{run}/benchmarks/{host}/{lab}.audit.csv",
+                "results/{run}/benchmarks/{host}/{lab}.skipped.csv",
+            ],
+            run=RUN,
+            host=[HOST, *EXPERIMENT.benchmark.other_hosts],
+            lab=wildcards.lab,
+        ),
+        claims=project_file("report/claims.yaml"),
+    output:
+        expand("results/{{run}}/tables/{{lab}}/{table}.csv", table=TABLES),
+    log:
+        "results/{run}/logs/collect/{lab}.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+    params:
+        spec=lambda wildcards: PLAN.tables_slice(wildcards.lab),
+        code=tokens(*stage("collect")),
+        stamp=stamp(*stage("collect")),
+        run="results/{run}",
+        out="results/{run}/tables/{lab}",
+    message:
+        "Collecting the tables of {wildcards.lab}"
+    shell:
+        "python -m compresslab.stages.collect --run {params.run} --data {input.data} --claims {input.claims}"
+        " --out {params.out} --spec {params.spec:q} --code {params.stamp} --log {log}"
+
+
+rule merge:
+    input:
+        expand(
+            "results/{run}/tables/{lab}/{table}.csv",
+            run=RUN,
+            lab=PLAN.labs,
+            table=TABLES,
+        ),
+    output:
+        expand("results/{run}/tables/{table}.csv", run=RUN, table=TABLES),
+    log:
+        f"results/{RUN}/logs/merge.log",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        code=tokens(*stage("merge")),
+        stamp=stamp(*stage("merge")),
+        labs=expand("results/{run}/tables/{lab}", run=RUN, lab=PLAN.labs),
+        out=subpath(output[0], parent=True),
+    message:
+        "Merging the tables of all labs"
+    shell:
+        "python -m compresslab.stages.merge --labs {params.labs} --out {params.out} --code {params.stamp} --log {log}"

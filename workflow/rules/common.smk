@@ -1,0 +1,250 @@
+# The plan behind the rules: what config.yaml asks for, and the functions that wire it.
+import os
+import re
+import sys
+from pathlib import Path
+
+from compresslab.config.inventory import figure_needs, figures, module_name
+from compresslab.config.load import load
+from compresslab.config.plan import Plan
+from compresslab.config.problems import ConfigurationError
+from compresslab.data.catalogue import entry_module
+from compresslab.lineage.code import stamp, tokens
+
+
+def read_plan():
+    """The plan of config.yaml, of the files given by --configfile, and of --config; mistakes end the run in words."""
+    settings = workflow.config_settings
+    given = [Path(file) for file in workflow.overwrite_configfiles]
+    files = (
+        given
+        if given and settings.replace_workflow_config
+        else [Path("config.yaml"), *given]
+    )
+    try:
+        return Plan(load(files, PROJECT / "workflow" / "scales", settings.config))
+    except ConfigurationError as error:
+        sys.exit(str(error))
+
+
+PLAN = read_plan()
+EXPERIMENT = PLAN.experiment
+RUN = EXPERIMENT.run_name
+SOURCE = EXPERIMENT.data.source
+HOST = EXPERIMENT.benchmark.host
+LANGUAGES = EXPERIMENT.languages
+FIGURES = [module_name(name) for name in figures()]
+TABLES = (
+    "scores scores_by_class confusion training costs cost_layers latency speed audit skipped comparisons layers claims"
+).split()
+FIRST_SEED = PLAN.seeds[0]
+
+
+def any_of(names):
+    """A wildcard constraint that matches these names and nothing else; none of them matches nothing."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+wildcard_constraints:
+    run=re.escape(RUN),
+    lab=any_of(PLAN.labs),
+    variant=any_of(PLAN.variants),
+    dataset=any_of({lab.dataset for lab in EXPERIMENT.labs.values()}),
+    source=SOURCE,
+    host=any_of([HOST, *EXPERIMENT.benchmark.other_hosts]),
+    seed=r"\d+",
+
+
+def project_file(path):
+    """A file of the project as the working directory sees it, so that a moved project asks for no rerun."""
+    return os.path.relpath(PROJECT / path)
+
+
+def method_slice(wildcards):
+    """The part of the configuration that makes a variant."""
+    return PLAN.method_slice(wildcards.variant, wildcards.seed)
+
+
+def stage(name, *others):
+    """Entry modules of a stage, and those that it loads by name."""
+    return [f"compresslab.stages.{name}", *others]
+
+
+def prepared(dataset):
+    """Path of a prepared dataset."""
+    return f"data/prepared/{SOURCE}/{dataset}.npz"
+
+
+def data_of_variant(wildcards):
+    """The prepared dataset of a variant's lab."""
+    return prepared(PLAN.variants[wildcards.variant].dataset)
+
+
+def data_of_lab(wildcards):
+    """The prepared dataset of a lab."""
+    return prepared(PLAN.lab(wildcards.lab).dataset)
+
+
+def parent_model(wildcards):
+    """The artifact that a variant starts from."""
+    return PLAN.model_file(
+        PLAN.variants[wildcards.variant].parent_id, wildcards.seed, RUN
+    )
+
+
+def model(wildcards):
+    """The artifact of a variant."""
+    return PLAN.model_file(wildcards.variant, wildcards.seed, RUN)
+
+
+def dataset_code(name):
+    """Entry modules of a data stage: the dataset's own module is found by its name."""
+    return lambda wildcards: stage(
+        name, entry_module(wildcards.dataset, wildcards.source)
+    )
+
+
+def predict_code(wildcards):
+    """Entry modules of a prediction: the stage, the engine and the architecture that it loads by name."""
+    variant = PLAN.variants[wildcards.variant]
+    return stage("predict", *PLAN.code_of_engine(variant.id, PLAN.engines(variant)[0]))
+
+
+def layers_code(wildcards):
+    """Entry modules of a comparison of layers: both engines are loaded by name."""
+    variant = PLAN.variants[wildcards.variant]
+    sides = [variant, PLAN.reference(variant)]
+    return stage(
+        "layers",
+        *(
+            name
+            for side in sides
+            for name in PLAN.code_of_engine(side.id, PLAN.engines(side)[0])
+        ),
+    )
+
+
+def cost_code(wildcards):
+    """Entry modules of a count: the counter of the file's format, and the architecture that it builds by name."""
+    variant = PLAN.variants[wildcards.variant]
+    return stage("cost", PLAN.counter(variant), *PLAN.code_of_architecture(variant.id))
+
+
+def benchmark_code(wildcards):
+    """Entry modules of a session: the worker processes and every engine and architecture that they load by name."""
+    engines = [
+        name
+        for variant in PLAN.of_lab(wildcards.lab)
+        for engine in PLAN.engines(variant)
+        for name in PLAN.code_of_engine(variant.id, engine)
+    ]
+    return stage("benchmark", "compresslab.measure.worker", *sorted(set(engines)))
+
+
+def benchmarked_models(wildcards):
+    """The artifact of every cell of a session, in the order of its slice."""
+    return [
+        PLAN.model_file(variant.id, FIRST_SEED, RUN)
+        for variant in PLAN.of_lab(wildcards.lab)
+        for _ in PLAN.engines(variant)
+    ]
+
+
+def predictions_of_lab(wildcards):
+    """Predictions of every variant and seed of a lab."""
+    ids = [variant.id for variant in PLAN.of_lab(wildcards.lab)]
+    return expand(
+        "results/{run}/predictions/{variant}/seed-{seed}.npz",
+        run=RUN,
+        variant=ids,
+        seed=PLAN.seeds,
+    )
+
+
+def layers_of_lab(wildcards):
+    """Comparisons of layers of the lab's compressed variants."""
+    ids = [
+        variant.id
+        for variant in PLAN.of_lab(wildcards.lab)
+        if PLAN.is_compared_by_layer(variant)
+    ]
+    return expand(
+        "results/{run}/layers/{variant}/seed-{seed}.csv",
+        run=RUN,
+        variant=ids,
+        seed=PLAN.seeds,
+    )
+
+
+def trainings_of_lab(wildcards):
+    """Training curves of the lab's trained variants."""
+    ids = [
+        variant.id for variant in PLAN.of_lab(wildcards.lab) if PLAN.is_trained(variant)
+    ]
+    return expand(
+        "results/{run}/models/{variant}/seed-{seed}/training.csv",
+        run=RUN,
+        variant=ids,
+        seed=PLAN.seeds,
+    )
+
+
+def report_sources(*folders):
+    """Files of the report's sources, so that an edited sentence or label is written anew."""
+    files = (
+        file
+        for folder in folders
+        for file in sorted((PROJECT / "report" / folder).rglob("*"))
+        if file.is_file()
+    )
+    return [project_file(file.relative_to(PROJECT)) for file in files]
+
+
+def figure_code(wildcards):
+    """Entry modules of a figure, which is loaded by name."""
+    return stage("figure", f"compresslab.report.figures.{wildcards.figure}")
+
+
+def networks_of_figure(wildcards):
+    """The lab's NumPy networks, for a figure that looks into them."""
+    wanted = (
+        PLAN.networks(wildcards.lab)
+        if "networks" in figure_needs(wildcards.figure)[1]
+        else []
+    )
+    return [PLAN.model_file(variant.id, FIRST_SEED, RUN) for variant in wanted]
+
+
+def predictions_of_figure(wildcards):
+    """Predictions of all variants of the lab, for a figure that shows single images."""
+    wanted = (
+        PLAN.of_lab(wildcards.lab)
+        if "predictions" in figure_needs(wildcards.figure)[1]
+        else []
+    )
+    return [
+        f"results/{RUN}/predictions/{variant.id}/seed-{FIRST_SEED}.npz"
+        for variant in wanted
+    ]
+
+
+def named(variants, files):
+    """`model/variant=file` for a stage that has to know whose file it is."""
+    return [
+        f"{variant.model}/{variant.name}={file}"
+        for variant, file in zip(variants, files)
+    ]
+
+
+onstart:
+    from collections import Counter
+    from compresslab.console.summary import summary
+    from compresslab.lineage.records import typical_seconds
+
+    jobs = Counter(
+        job.rule.name
+        for job in workflow.dag.needrun_jobs()
+        if job.rule.name != "all"
+    )
+    for line in summary(EXPERIMENT, jobs, typical_seconds(), workflow.cores or 1):
+        print(line, file=sys.stderr)

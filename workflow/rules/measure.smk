@@ -1,0 +1,84 @@
+# What a variant costs, how its layers differ, and how fast it is on a host.
+
+
+rule layers:
+    input:
+        data=data_of_variant,
+        model=model,
+        reference=lambda wildcards: PLAN.model_file(
+            PLAN.reference(PLAN.variants[wildcards.variant]).id, wildcards.seed, RUN
+        ),
+    output:
+        "results/{run}/layers/{variant}/seed-{seed}.csv",
+    log:
+        "results/{run}/logs/layers/{variant}/seed-{seed}.log",
+    conda:
+        "../../envs/measure.yaml"
+    resources:
+        mem_mb=2000,
+    params:
+        spec=lambda wildcards: PLAN.layers_slice(wildcards.variant),
+        code=lambda wildcards: tokens(*layers_code(wildcards)),
+        stamp=lambda wildcards: stamp(*layers_code(wildcards)),
+    message:
+        "Comparing the layers of {wildcards.variant}, seed {wildcards.seed}"
+    shell:
+        "python -m compresslab.stages.layers --data {input.data} --model {input.model} --reference {input.reference}"
+        " --out {output} --spec {params.spec:q} --code {params.stamp} --log {log}"
+
+
+rule cost:
+    input:
+        data=data_of_variant,
+        model=lambda wildcards: PLAN.model_file(wildcards.variant, FIRST_SEED, RUN),
+    output:
+        "results/{run}/costs/{variant}.json",
+    log:
+        "results/{run}/logs/cost/{variant}.log",
+    conda:
+        lambda wildcards: PLAN.environment_file(wildcards.variant)
+    resources:
+        mem_mb=2000,
+    params:
+        spec=lambda wildcards: PLAN.cost_slice(wildcards.variant),
+        code=lambda wildcards: tokens(*cost_code(wildcards)),
+        stamp=lambda wildcards: stamp(*cost_code(wildcards)),
+    message:
+        "Counting what {wildcards.variant} costs"
+    shell:
+        "python -m compresslab.stages.cost --data {input.data} --model {input.model} --out {output}"
+        " --spec {params.spec:q} --code {params.stamp} --log {log}"
+
+
+rule benchmark:
+    input:
+        data=data_of_lab,
+        models=benchmarked_models,
+    output:
+        table="results/{run}/benchmarks/{host}/{lab}.csv",
+        samples="results/{run}/benchmarks/{host}/{lab}.samples.npz",
+        audit="results/{run}/benchmarks/{host}/{lab}.audit.csv",
+        host="results/{run}/benchmarks/{host}/{lab}.host.json",
+        skipped="results/{run}/benchmarks/{host}/{lab}.skipped.csv",
+    log:
+        "results/{run}/logs/benchmark/{host}/{lab}.log",
+    wildcard_constraints:
+        # Sessions of other hosts are brought here as files; no rule can make them.
+        host=re.escape(HOST),
+    priority: 10
+    conda:
+        "../../envs/measure.yaml"
+    # More than any machine has: scaled down to --cores, so that nothing runs beside a session.
+    threads: 9999
+    resources:
+        mem_mb=6000,
+    params:
+        spec=lambda wildcards: PLAN.benchmark_slice(wildcards.lab),
+        code=lambda wildcards: tokens(*benchmark_code(wildcards)),
+        stamp=lambda wildcards: stamp(*benchmark_code(wildcards)),
+    message:
+        "Measuring the speed of {wildcards.lab} on {wildcards.host}, alone on the machine"
+    shell:
+        "python -m compresslab.stages.benchmark --data {input.data} --models {input.models}"
+        " --out {output.table} --samples {output.samples} --audit {output.audit} --host {output.host}"
+        " --skipped {output.skipped} --spec {params.spec:q} --code {params.stamp} --log {log}"
