@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,15 +34,20 @@ def mirror() -> Path:
     return Path(os.environ["COMPRESSLAB_MIRROR"])
 
 
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the project to run and to edit, without data or results; child processes import the package from it."""
-    copy = tmp_path / "compresslab"
+@pytest.fixture(scope="session")
+def copy_project() -> Callable[[Path], Path]:
+    """A function that copies the project, without data or results, to a path of its own."""
 
     def ignored(directory: str, names: list[str]) -> set[str]:
         made_by_runs = MADE_BY_RUNS.intersection(names) if Path(directory) == PROJECT else set()
         return made_by_runs | set(CACHES(directory, names))
 
-    shutil.copytree(PROJECT, copy, ignore=ignored, symlinks=True)
+    return lambda target: shutil.copytree(PROJECT, target, ignore=ignored, symlinks=True)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copy_project: Callable[[Path], Path]) -> Path:
+    """A copy of the project to run and to edit; child processes import the package from it."""
+    copy = copy_project(tmp_path / "compresslab")
     monkeypatch.setenv("PYTHONPATH", str(copy / "src"))
     return copy

@@ -1,22 +1,17 @@
 """Files that are either complete or absent.
 
 Every artifact is written under a temporary name in its own folder and renamed, so that a killed job
-never leaves half a file behind and a reader never sees one. Nothing read here can execute code: arrays
-are loaded with ``allow_pickle=False``, everything else is text.
+never leaves half a file behind and a reader never sees one. Arrays are in `compresslab.arrays`.
 """
 
 import hashlib
 import json
 import os
 import tempfile
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 
 @contextmanager
@@ -59,24 +54,6 @@ def read_json(path: Path) -> Any:
 def canonical_json(value: Any) -> str:
     """JSON for machines: sorted keys, no spaces, so that equal values are equal strings."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
-def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], compress: bool = False) -> None:
-    """Write an ``.npz`` whose bytes depend on the arrays alone (NumPy stamps every member 1980-01-01)."""
-    with written_whole(path) as temporary, temporary.open("wb") as stream:
-        save = np.savez_compressed if compress else np.savez
-        save(stream, allow_pickle=False, **arrays)
-
-
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Read every array of an ``.npz``; a truncated or foreign file is a ValueError that names it."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise ValueError(f"{path} is not a readable array file ({error}); delete it and run again") from error
 
 
 def file_sha256(path: Path) -> str:

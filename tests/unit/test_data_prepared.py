@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compresslab.artifacts import write_arrays
+from compresslab.arrays import write_arrays
+from compresslab.config.inventory import dataset_module, datasets
 from compresslab.data.card import DataCard, read_card
-from compresslab.data.catalogue import dataset_names, entry_module, open_dataset
+from compresslab.data.catalogue import open_dataset
 from compresslab.data.errors import DataError
 from compresslab.data.prepared import SPLITS, calibration_images, content_sha256, read_split, write_prepared
 from compresslab.data.preprocessing import Preprocessing
@@ -227,8 +228,8 @@ def test_random_numbers_are_those_of_every_other_machine():
 
 def test_every_dataset_module_can_fill_its_card():
     for source in ("upstream", "embedded"):
-        assert "mnist" in dataset_names(source)
-        for name in dataset_names(source):
+        assert "mnist" in datasets(source)
+        for name in datasets(source):
             module = open_dataset(name, source)
             for texts in (module.TITLE, module.DESCRIPTION, module.PROTOCOL, *module.CAVEATS):
                 assert texts["en"]
@@ -241,8 +242,8 @@ def test_every_dataset_module_can_fill_its_card():
 
 
 def test_an_unknown_dataset_gets_the_nearest_name():
-    assert entry_module("mnist", "mirror") == "compresslab.data.datasets.mnist"
+    assert dataset_module("mnist", "mirror") == "compresslab.data.datasets.mnist"
     with pytest.raises(DataError, match=r"did you mean 'mnist'\?"):
-        entry_module("minst", "upstream")
+        open_dataset("minst", "upstream")
     with pytest.raises(DataError, match="no dataset"):
-        entry_module("../mnist", "upstream")
+        open_dataset("../mnist", "upstream")

@@ -19,14 +19,14 @@ from packaging.utils import canonicalize_name
 from compresslab.config.load import load
 from compresslab.config.plan import Plan
 from compresslab.data.card import Source
-from compresslab.data.catalogue import dataset_names, entry_module
+from compresslab.config.inventory import dataset_module, datasets
 
 PROJECT = Path(__file__).resolve().parents[2]
 ENVIRONMENTS = sorted((PROJECT / "envs").glob("*.yaml"))
 RULES = sorted((PROJECT / "workflow" / "rules").glob("*.smk"))
 
 # Names that conda-forge gives to the registry's packages.
-REGISTRY_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
+REGISTRY_NAMES = {"pytorch": "torch", "snakemake-minimal": "snakemake", "matplotlib-base": "matplotlib"}
 
 # Pins that cannot be the lock's: (environment, package) and the reason.
 DIFFERENT_FROM_LOCK: dict[tuple[str, str], str] = {}
@@ -194,7 +194,7 @@ def stages_of_rules() -> Iterator[tuple[str, str]]:
 def modules_loaded_by_name() -> Iterator[tuple[str, str]]:
     """Environment and module of what stages load by a name in the configuration, which no import shows."""
     for source in get_args(Source):
-        yield from (("numpy", entry_module(name, source)) for name in dataset_names(source))
+        yield from (("numpy", dataset_module(name, source)) for name in datasets(source))
     plan = Plan(load([PROJECT / "config.yaml"], PROJECT / "workflow" / "scales"))
     for variant in plan.variants.values():
         environment = Path(plan.environment_file(variant.id)).stem
@@ -204,11 +204,19 @@ def modules_loaded_by_name() -> Iterator[tuple[str, str]]:
     yield "measure", "compresslab.measure.worker"
 
 
+def modules_of_the_workflow() -> Iterator[tuple[str, str]]:
+    """What the rules themselves import, wherever Snakemake runs."""
+    for file in [*RULES, PROJECT / "workflow" / "Snakefile"]:
+        imported = re.findall(r"from (compresslab\S*) import", file.read_text(encoding="utf-8"))
+        yield from (("snakemake", module) for module in imported)
+
+
 @pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda path: path.stem)
 def test_an_environment_has_what_its_stages_import(environment: Path) -> None:
     """What Snakemake would otherwise show as an ImportError, hours into a run."""
     present = with_requirements({name for name, _ in dependencies(environment)} - {"python"})
-    modules = {module for name, module in {*stages_of_rules(), *modules_loaded_by_name()} if name == environment.stem}
+    loaded = {*stages_of_rules(), *modules_loaded_by_name(), *modules_of_the_workflow()}
+    modules = {module for name, module in loaded if name == environment.stem}
     missing = {module: lacking for module in modules if (lacking := third_party(module) - present)}
     assert modules
     assert not missing

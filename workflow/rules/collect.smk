@@ -20,7 +20,7 @@ rule collect:
                 "results/{run}/benchmarks/{host}/{lab}.skipped.csv",
             ],
             run=RUN,
-            host=[HOST, *EXPERIMENT.benchmark.other_hosts],
+            host=HOSTS,
             lab=wildcards.lab,
         ),
         claims=project_file("report/claims.yaml"),

@@ -4,11 +4,10 @@ import re
 import sys
 from pathlib import Path
 
-from compresslab.config.inventory import figure_needs, figures, module_name
+from compresslab.config.inventory import dataset_module, figure_needs, figures, module_name
 from compresslab.config.load import load
 from compresslab.config.plan import Plan
 from compresslab.config.problems import ConfigurationError
-from compresslab.data.catalogue import entry_module
 from compresslab.lineage.code import stamp, tokens
 
 
@@ -16,11 +15,7 @@ def read_plan():
     """The plan of config.yaml, of the files given by --configfile, and of --config; mistakes end the run in words."""
     settings = workflow.config_settings
     given = [Path(file) for file in workflow.overwrite_configfiles]
-    files = (
-        given
-        if given and settings.replace_workflow_config
-        else [Path("config.yaml"), *given]
-    )
+    files = given if given and settings.replace_workflow_config else [Path("config.yaml"), *given]
     try:
         return Plan(load(files, PROJECT / "workflow" / "scales", settings.config))
     except ConfigurationError as error:
@@ -32,6 +27,7 @@ EXPERIMENT = PLAN.experiment
 RUN = EXPERIMENT.run_name
 SOURCE = EXPERIMENT.data.source
 HOST = EXPERIMENT.benchmark.host
+HOSTS = [HOST, *EXPERIMENT.benchmark.other_hosts]
 LANGUAGES = EXPERIMENT.languages
 FIGURES = [module_name(name) for name in figures()]
 TABLES = (
@@ -51,7 +47,7 @@ wildcard_constraints:
     variant=any_of(PLAN.variants),
     dataset=any_of({lab.dataset for lab in EXPERIMENT.labs.values()}),
     source=SOURCE,
-    host=any_of([HOST, *EXPERIMENT.benchmark.other_hosts]),
+    host=any_of(HOSTS),
     seed=r"\d+",
 
 
@@ -87,9 +83,7 @@ def data_of_lab(wildcards):
 
 def parent_model(wildcards):
     """The artifact that a variant starts from."""
-    return PLAN.model_file(
-        PLAN.variants[wildcards.variant].parent_id, wildcards.seed, RUN
-    )
+    return PLAN.model_file(PLAN.variants[wildcards.variant].parent_id, wildcards.seed, RUN)
 
 
 def model(wildcards):
@@ -99,9 +93,7 @@ def model(wildcards):
 
 def dataset_code(name):
     """Entry modules of a data stage: the dataset's own module is found by its name."""
-    return lambda wildcards: stage(
-        name, entry_module(wildcards.dataset, wildcards.source)
-    )
+    return lambda wildcards: stage(name, dataset_module(wildcards.dataset, wildcards.source))
 
 
 def predict_code(wildcards):
@@ -116,11 +108,7 @@ def layers_code(wildcards):
     sides = [variant, PLAN.reference(variant)]
     return stage(
         "layers",
-        *(
-            name
-            for side in sides
-            for name in PLAN.code_of_engine(side.id, PLAN.engines(side)[0])
-        ),
+        *(name for side in sides for name in PLAN.code_of_engine(side.id, PLAN.engines(side)[0])),
     )
 
 
@@ -163,11 +151,7 @@ def predictions_of_lab(wildcards):
 
 def layers_of_lab(wildcards):
     """Comparisons of layers of the lab's compressed variants."""
-    ids = [
-        variant.id
-        for variant in PLAN.of_lab(wildcards.lab)
-        if PLAN.is_compared_by_layer(variant)
-    ]
+    ids = [variant.id for variant in PLAN.of_lab(wildcards.lab) if PLAN.is_compared_by_layer(variant)]
     return expand(
         "results/{run}/layers/{variant}/seed-{seed}.csv",
         run=RUN,
@@ -178,9 +162,7 @@ def layers_of_lab(wildcards):
 
 def trainings_of_lab(wildcards):
     """Training curves of the lab's trained variants."""
-    ids = [
-        variant.id for variant in PLAN.of_lab(wildcards.lab) if PLAN.is_trained(variant)
-    ]
+    ids = [variant.id for variant in PLAN.of_lab(wildcards.lab) if PLAN.is_trained(variant)]
     return expand(
         "results/{run}/models/{variant}/seed-{seed}/training.csv",
         run=RUN,
@@ -191,13 +173,17 @@ def trainings_of_lab(wildcards):
 
 def report_sources(*folders):
     """Files of the report's sources, so that an edited sentence or label is written anew."""
-    files = (
-        file
-        for folder in folders
-        for file in sorted((PROJECT / "report" / folder).rglob("*"))
-        if file.is_file()
-    )
+    files = (file for folder in folders for file in sorted((PROJECT / "report" / folder).rglob("*")) if file.is_file())
     return [project_file(file.relative_to(PROJECT)) for file in files]
+
+
+# The notebook imports these by itself; Snakemake and the import graph see only the stage.
+REPORT_CODE = stage(
+    "report",
+    "compresslab.report.evidence",
+    "compresslab.report.narrative",
+    "compresslab.report.languages",
+)
 
 
 def figure_code(wildcards):
@@ -205,35 +191,25 @@ def figure_code(wildcards):
     return stage("figure", f"compresslab.report.figures.{wildcards.figure}")
 
 
+def networks_of_lab(wildcards):
+    """The lab's NumPy networks, trained with the first seed."""
+    return [PLAN.model_file(variant.id, FIRST_SEED, RUN) for variant in PLAN.networks(wildcards.lab)]
+
+
 def networks_of_figure(wildcards):
     """The lab's NumPy networks, for a figure that looks into them."""
-    wanted = (
-        PLAN.networks(wildcards.lab)
-        if "networks" in figure_needs(wildcards.figure)[1]
-        else []
-    )
-    return [PLAN.model_file(variant.id, FIRST_SEED, RUN) for variant in wanted]
+    return networks_of_lab(wildcards) if "networks" in figure_needs(wildcards.figure)[1] else []
 
 
 def predictions_of_figure(wildcards):
     """Predictions of all variants of the lab, for a figure that shows single images."""
-    wanted = (
-        PLAN.of_lab(wildcards.lab)
-        if "predictions" in figure_needs(wildcards.figure)[1]
-        else []
-    )
-    return [
-        f"results/{RUN}/predictions/{variant.id}/seed-{FIRST_SEED}.npz"
-        for variant in wanted
-    ]
+    wanted = PLAN.of_lab(wildcards.lab) if "predictions" in figure_needs(wildcards.figure)[1] else []
+    return [f"results/{RUN}/predictions/{variant.id}/seed-{FIRST_SEED}.npz" for variant in wanted]
 
 
 def named(variants, files):
     """`model/variant=file` for a stage that has to know whose file it is."""
-    return [
-        f"{variant.model}/{variant.name}={file}"
-        for variant, file in zip(variants, files)
-    ]
+    return [f"{variant.model}/{variant.name}={file}" for variant, file in zip(variants, files)]
 
 
 onstart:
@@ -241,10 +217,6 @@ onstart:
     from compresslab.console.summary import summary
     from compresslab.lineage.records import typical_seconds
 
-    jobs = Counter(
-        job.rule.name
-        for job in workflow.dag.needrun_jobs()
-        if job.rule.name != "all"
-    )
+    jobs = Counter(job.rule.name for job in workflow.dag.needrun_jobs() if job.rule.name != "all")
     for line in summary(EXPERIMENT, jobs, typical_seconds(), workflow.cores or 1):
         print(line, file=sys.stderr)

@@ -18,12 +18,8 @@ rule export_numpy:
         mem_mb=2000,
     params:
         spec=method_slice,
-        code=lambda wildcards: tokens(
-            *stage("export_numpy", PLAN.architecture_module(wildcards.variant))
-        ),
-        stamp=lambda wildcards: stamp(
-            *stage("export_numpy", PLAN.architecture_module(wildcards.variant))
-        ),
+        code=lambda wildcards: tokens(*stage("export_numpy", PLAN.architecture_module(wildcards.variant))),
+        stamp=lambda wildcards: stamp(*stage("export_numpy", PLAN.architecture_module(wildcards.variant))),
     message:
         "Exporting to NumPy: {wildcards.variant}, seed {wildcards.seed}"
     shell:
@@ -49,12 +45,8 @@ rule export_onnx:
         mem_mb=2000,
     params:
         spec=method_slice,
-        code=lambda wildcards: tokens(
-            *stage("export_onnx", PLAN.architecture_module(wildcards.variant))
-        ),
-        stamp=lambda wildcards: stamp(
-            *stage("export_onnx", PLAN.architecture_module(wildcards.variant))
-        ),
+        code=lambda wildcards: tokens(*stage("export_onnx", PLAN.architecture_module(wildcards.variant))),
+        stamp=lambda wildcards: stamp(*stage("export_onnx", PLAN.architecture_module(wildcards.variant))),
     message:
         "Exporting to ONNX: {wildcards.variant}, seed {wildcards.seed}"
     shell:

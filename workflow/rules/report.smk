@@ -39,12 +39,8 @@ rule figure:
         code=lambda wildcards: tokens(*figure_code(wildcards)),
         stamp=lambda wildcards: stamp(*figure_code(wildcards)),
         tables="results/{run}/tables/{lab}",
-        networks=lambda wildcards: named(
-            PLAN.networks(wildcards.lab), networks_of_figure(wildcards)
-        ),
-        predictions=lambda wildcards: named(
-            PLAN.of_lab(wildcards.lab), predictions_of_figure(wildcards)
-        ),
+        networks=lambda wildcards: named(PLAN.networks(wildcards.lab), networks_of_figure(wildcards)),
+        predictions=lambda wildcards: named(PLAN.of_lab(wildcards.lab), predictions_of_figure(wildcards)),
         out="results/{run}/figures/{lab}",
     message:
         "Drawing {wildcards.figure} of {wildcards.lab}"
@@ -52,3 +48,51 @@ rule figure:
         "python -m compresslab.stages.figure --tables {params.tables} --data {input.data}"
         " --networks {params.networks} --predictions {params.predictions} --out {params.out}"
         " --spec {params.spec:q} --code {params.stamp} --log {log}"
+
+
+rule report:
+    input:
+        tables=expand("results/{{run}}/tables/{{lab}}/{table}.csv", table=TABLES),
+        figures=expand(
+            "results/{{run}}/figures/{{lab}}/{{language}}/{figure}.{suffix}",
+            figure=FIGURES,
+            suffix=["svg", "png"],
+        ),
+        data=lambda wildcards: Path(data_of_lab(wildcards)).with_suffix(".json"),
+        hosts=lambda wildcards: expand(
+            "results/{run}/benchmarks/{host}/{lab}.host.json",
+            run=RUN,
+            host=HOSTS,
+            lab=wildcards.lab,
+        ),
+        networks=networks_of_lab,
+        sources=report_sources("notebooks", "narrative", "locale", "styles"),
+    output:
+        html="results/{run}/reports/{lab}.{language}.html",
+        pdf="results/{run}/reports/{lab}.{language}.pdf",
+        docx="results/{run}/reports/{lab}.{language}.docx",
+        notebook="results/{run}/reports/{lab}.{language}.ipynb",
+    log:
+        "results/{run}/logs/report/{lab}.{language}.log",
+    wildcard_constraints:
+        language=any_of(LANGUAGES),
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+    params:
+        spec=lambda wildcards: PLAN.subject_slice(wildcards.lab),
+        code=tokens(*REPORT_CODE),
+        stamp=stamp(*REPORT_CODE),
+        tables="results/{run}/tables/{lab}",
+        figures="results/{run}/figures/{lab}/{language}",
+        hosts=lambda wildcards: [f"{host}=results/{RUN}/benchmarks/{host}/{wildcards.lab}.host.json" for host in HOSTS],
+        networks=lambda wildcards: named(PLAN.networks(wildcards.lab), networks_of_lab(wildcards)),
+        source_folder=project_file("report"),
+    message:
+        "Writing the report of {wildcards.lab} in {wildcards.language}"
+    shell:
+        "python -m compresslab.stages.report --language {wildcards.language} --tables {params.tables}"
+        " --data {input.data} --figures {params.figures} --hosts {params.hosts} --networks {params.networks}"
+        " --sources {params.source_folder} --html {output.html} --pdf {output.pdf} --docx {output.docx}"
+        " --notebook {output.notebook} --spec {params.spec:q} --code {params.stamp} --log {log}"

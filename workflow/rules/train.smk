@@ -20,12 +20,8 @@ rule train_torch:
         runtime=240,
     params:
         spec=method_slice,
-        code=lambda wildcards: tokens(
-            *stage("train_torch", PLAN.architecture_module(wildcards.variant))
-        ),
-        stamp=lambda wildcards: stamp(
-            *stage("train_torch", PLAN.architecture_module(wildcards.variant))
-        ),
+        code=lambda wildcards: tokens(*stage("train_torch", PLAN.architecture_module(wildcards.variant))),
+        stamp=lambda wildcards: stamp(*stage("train_torch", PLAN.architecture_module(wildcards.variant))),
         state="results/{run}/state/{variant}/seed-{seed}",
         threads=lambda wildcards: PLAN.variants[wildcards.variant].method.threads,
     message:

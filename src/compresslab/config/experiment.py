@@ -3,7 +3,7 @@
 from functools import reduce
 from importlib import import_module
 from operator import or_
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -19,7 +19,10 @@ Language = Literal["zh-TW", "en"]
 METHODS: dict[str, type[Method]] = {
     name: import_module(f"compresslab.config.methods.{module_name(name)}").Parameters for name in methods()
 }
-AnyMethod = Annotated[reduce(or_, METHODS.values()), Field(discriminator="method")]  # type: ignore[arg-type]
+if TYPE_CHECKING:
+    AnyMethod = Method
+else:
+    AnyMethod = Annotated[reduce(or_, METHODS.values()), Field(discriminator="method")]
 
 
 class Data(Section):
@@ -62,7 +65,7 @@ class Model(Section):
 
     architecture: Name | None = Field(None, description="Architecture; the model's own name when unset.")
     train: Recipe = Field(default_factory=Recipe, description="Training settings that its variants start from.")
-    variants: dict[Name, AnyMethod] = Field(description="Variants: a parent and a method each.", min_length=1)  # type: ignore[valid-type]
+    variants: dict[Name, AnyMethod] = Field(description="Variants: a parent and a method each.", min_length=1)
 
 
 class Lab(Section):

@@ -12,9 +12,14 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
-def datasets() -> list[str]:
-    """Names of the datasets: modules of `compresslab/data/datasets` that can read raw files."""
-    return _modules("data/datasets", "def read(")
+def datasets(source: str = "upstream") -> list[str]:
+    """Names of the datasets that a source has: modules that can read the raw files, or generate a stand-in."""
+    return _modules(f"data/{_folder_of(source)}", "def read(")
+
+
+def dataset_module(name: str, source: str) -> str:
+    """Module behind a dataset: `compresslab.data.datasets.mnist`."""
+    return f"compresslab.data.{_folder_of(source)}.{module_name(name)}"
 
 
 def engines() -> list[str]:
@@ -38,7 +43,7 @@ def figures() -> list[str]:
 
 
 def figure_needs(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Tables that a figure reads, and what else it needs: its constants `TABLES` and `KINDS`, read without importing."""
+    """Tables that a figure reads, and what else it needs: its `TABLES` and `KINDS`, read without importing it."""
     source = (PACKAGE / "report" / "figures" / f"{module_name(name)}.py").read_text(encoding="utf-8")
     constants: dict[str, tuple[str, ...]] = {}
     for statement in ast.parse(source).body:
@@ -61,3 +66,7 @@ def _modules(folder: str, definition: str) -> list[str]:
     return sorted(
         file.stem.replace("_", "-") for file in files if f"\n{definition}" in file.read_text(encoding="utf-8")
     )
+
+
+def _folder_of(source: str) -> str:
+    return "embedded" if source == "embedded" else "datasets"

@@ -123,7 +123,7 @@ def _message(error: ErrorDetails, where: tuple[str | int, ...]) -> str:
 
 
 def _without_tags(location: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """Pydantic puts the chosen method into the path of a variant, and `[key]` behind a bad key; a file holds neither."""
+    """Pydantic puts the method into the path of a variant, and `[key]` behind a bad key; a file holds neither."""
     path: list[str | int] = []
     for part in location:
         is_tag = part in METHODS and len(path) >= 2 and path[-2] == "variants"

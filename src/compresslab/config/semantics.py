@@ -19,13 +19,15 @@ def contradictions(experiment: Experiment) -> Iterator[Finding]:
     if experiment.benchmark.host in experiment.benchmark.other_hosts:
         yield ("benchmark", "other_hosts"), f"'{experiment.benchmark.host}' is this run's own host"
     for lab_name, lab in experiment.labs.items():
-        for path, message in _in_lab(lab):
+        for path, message in _in_lab(lab, experiment.data.source):
             yield ("labs", lab_name, *path), message
 
 
-def _in_lab(lab: Lab) -> Iterator[Finding]:
+def _in_lab(lab: Lab, source: str) -> Iterator[Finding]:
     if lab.dataset not in datasets():
         yield ("dataset",), _unknown("dataset", lab.dataset, datasets())
+    elif lab.dataset not in datasets(source):
+        yield ("dataset",), f"'{lab.dataset}' has no {source} data; those that have: {', '.join(datasets(source))}"
     for name, model in lab.models.items():
         for path, message in _in_model(name, model):
             yield ("models", name, *path), message
@@ -70,8 +72,9 @@ def _parent_mistakes(variant: str, method: Method, variants: dict[str, Method]) 
     elif _descends_from_itself(variant, variants):
         yield f"'{variant}' descends from itself"
     elif variants[method.parent].makes not in method.reads:
+        made = variants[method.parent].makes
         fitting = ", ".join(makers) or "none here"
-        yield f"method '{method.method}' cannot start from '{method.parent}' ({variants[method.parent].makes}); those that fit: {fitting}"
+        yield f"method '{method.method}' cannot start from '{method.parent}' ({made}); those that fit: {fitting}"
 
 
 def _descends_from_itself(variant: str, variants: dict[str, Method]) -> bool:

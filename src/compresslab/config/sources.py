@@ -38,7 +38,7 @@ class Settings:
 
 
 def read_yaml(path: Path) -> Settings:
-    """Read one YAML file. An unreadable file, a syntax error or a repeated key is a ConfigurationError with its line."""
+    """Read one YAML file. What cannot be read, a syntax error, a repeated key: a ConfigurationError with its line."""
     path = Path(path)
     try:
         tree = YAML(typ="rt", pure=True).load(path.read_text(encoding="utf-8"))

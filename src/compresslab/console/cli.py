@@ -39,13 +39,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command(commands: Any, name: str, help_text: str, answer: Any) -> argparse.ArgumentParser:
-    command: argparse.ArgumentParser = commands.add_parser(name, help=help_text, description=help_text.capitalize() + ".")
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=help_text, description=help_text.capitalize() + "."
+    )
     command.set_defaults(answer=answer)
     return command
 
 
 def _add_configuration(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--configfile", type=Path, nargs="+", default=[], help="more configuration files, as in snakemake")
+    command.add_argument(
+        "--configfile", type=Path, nargs="+", default=[], help="more configuration files, as in snakemake"
+    )
     command.add_argument(
         "--config", nargs="+", default=[], metavar="KEY=VALUE", help="settings, as in snakemake: scale=smoke"
     )
@@ -54,7 +58,10 @@ def _add_configuration(command: argparse.ArgumentParser) -> None:
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
     from snakemake.cli import parse_config
 
-    settings: dict[str, Any] = parse_config(options.config)
+    try:
+        settings: dict[str, Any] = parse_config(options.config)
+    except ValueError as error:
+        sys.exit(f"--config {' '.join(options.config)}: {error}")
     return settings
 
 

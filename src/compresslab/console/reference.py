@@ -67,7 +67,13 @@ def _values(field: dict[str, Any]) -> str:
     if field.get("type") == "object":
         inside = field.get("additionalProperties") or next(iter(field.get("patternProperties", {}).values()), None)
         return f"mapping to {_values(inside)}" if isinstance(inside, dict) else "mapping"
-    names = {"null": "none", "string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
+    names = {
+        "null": "none",
+        "string": "text",
+        "integer": "whole number",
+        "number": "number",
+        "boolean": "true or false",
+    }
     bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
     limits = [f"{sign} {field[key]:g}" for key, sign in bounds.items() if key in field]
     return " ".join([names[field["type"]], *limits])

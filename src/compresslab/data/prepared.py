@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from compresslab.artifacts import write_arrays, write_json
+from compresslab.arrays import write_arrays
+from compresslab.artifacts import write_json
 from compresslab.data.card import DataCard
 from compresslab.data.errors import DataError
 from compresslab.data.sampling import permutation

@@ -28,7 +28,8 @@ def main() -> None:
 def _measure(job: Job) -> None:
     import numpy as np
 
-    from compresslab.artifacts import write_arrays, write_json
+    from compresslab.arrays import write_arrays
+    from compresslab.artifacts import write_json
     from compresslab.data.prepared import read_split
     from compresslab.measure.host import fingerprint, usable_cores
     from compresslab.measure.latency import Cell, Protocol, run_session

@@ -112,7 +112,7 @@ def _sessions(job: Job) -> dict[str, list[Any]]:
     """Latency, speed ratios, audits and skipped cells of every host's session."""
     import pandas as pd
 
-    from compresslab.artifacts import read_arrays
+    from compresslab.arrays import read_arrays
     from compresslab.tables.collect import read_piece
     from compresslab.tables.speed import Contest, compare_speed
 

@@ -25,9 +25,7 @@ def main() -> None:
         sample = calibration_images(options.data, IMAGES_TO_COMPARE).images
         parameters = Parameters.model_validate(job.spec["parameters"])
         trained = artifact.load(options.parent)
-        difference = export(
-            trained.module, options.model, parameters, trained.preprocessing, trained.classes, sample
-        )
+        difference = export(trained.module, options.model, parameters, trained.preprocessing, trained.classes, sample)
         card = variant_card(job, options.data, options.model, options.parent)
         write_card(options.card, card | {"largest_logit_difference": difference})
 

@@ -24,7 +24,9 @@ def main() -> None:
         calibration = calibration_images(options.data, parameters.calibration.images)
         decisions = quantize(options.parent, options.model, calibration.images, parameters)
         card = variant_card(job, options.data, options.model, options.parent)
-        write_card(options.card, card | {"decisions": asdict(decisions), "calibration_indices": calibration.indices.tolist()})
+        write_card(
+            options.card, card | {"decisions": asdict(decisions), "calibration_indices": calibration.indices.tolist()}
+        )
 
 
 if __name__ == "__main__":
