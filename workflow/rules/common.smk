@@ -171,10 +171,11 @@ def trainings_of_lab(wildcards):
     )
 
 
-def report_sources(*folders):
-    """Files of the report's sources, so that an edited sentence or label is written anew."""
+def report_sources(*folders, lab=None):
+    """Files of the report's sources, so that an edited sentence or label is written anew; without other labs' own."""
+    others = set(PLAN.labs) - {lab}
     files = (file for folder in folders for file in sorted((PROJECT / "report" / folder).rglob("*")) if file.is_file())
-    return [project_file(file.relative_to(PROJECT)) for file in files]
+    return [project_file(file.relative_to(PROJECT)) for file in files if file.name.partition(".")[0] not in others]
 
 
 # The notebook imports these by itself; Snakemake and the import graph see only the stage.

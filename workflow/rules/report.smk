@@ -38,7 +38,7 @@ rule figure:
         spec=lambda wildcards: PLAN.figure_slice(wildcards.lab, wildcards.figure),
         code=lambda wildcards: tokens(*figure_code(wildcards)),
         stamp=lambda wildcards: stamp(*figure_code(wildcards)),
-        tables="results/{run}/tables/{lab}",
+        tables=lambda wildcards: f"results/{RUN}/tables/{wildcards.lab}",
         networks=lambda wildcards: named(PLAN.networks(wildcards.lab), networks_of_figure(wildcards)),
         predictions=lambda wildcards: named(PLAN.of_lab(wildcards.lab), predictions_of_figure(wildcards)),
         out="results/{run}/figures/{lab}",
@@ -66,7 +66,7 @@ rule report:
             lab=wildcards.lab,
         ),
         networks=networks_of_lab,
-        sources=report_sources("notebooks", "narrative", "locale", "styles"),
+        sources=lambda wildcards: report_sources("notebooks", "narrative", "locale", "styles", lab=wildcards.lab),
     output:
         html="results/{run}/reports/{lab}.{language}.html",
         pdf="results/{run}/reports/{lab}.{language}.pdf",
@@ -84,11 +84,11 @@ rule report:
         spec=lambda wildcards: PLAN.subject_slice(wildcards.lab),
         code=tokens(*REPORT_CODE),
         stamp=stamp(*REPORT_CODE),
-        tables="results/{run}/tables/{lab}",
-        figures="results/{run}/figures/{lab}/{language}",
+        tables=lambda wildcards: f"results/{RUN}/tables/{wildcards.lab}",
+        figures=lambda wildcards: f"results/{RUN}/figures/{wildcards.lab}/{wildcards.language}",
         hosts=lambda wildcards: [f"{host}=results/{RUN}/benchmarks/{host}/{wildcards.lab}.host.json" for host in HOSTS],
         networks=lambda wildcards: named(PLAN.networks(wildcards.lab), networks_of_lab(wildcards)),
-        source_folder=project_file("report"),
+        source_folder=lambda wildcards: project_file("report"),
     message:
         "Writing the report of {wildcards.lab} in {wildcards.language}"
     shell:
@@ -96,3 +96,30 @@ rule report:
         " --data {input.data} --figures {params.figures} --hosts {params.hosts} --networks {params.networks}"
         " --sources {params.source_folder} --html {output.html} --pdf {output.pdf} --docx {output.docx}"
         " --notebook {output.notebook} --spec {params.spec:q} --code {params.stamp} --log {log}"
+
+
+rule index:
+    input:
+        reports=expand(rules.report.output, run=RUN, lab=PLAN.labs, language=LANGUAGES),
+        tables=expand("results/{run}/tables/{lab}/{table}.csv", run=RUN, lab=PLAN.labs, table=TABLES),
+        cards=sorted({Path(prepared(lab.dataset)).with_suffix(".json") for lab in EXPERIMENT.labs.values()}),
+        hosts=expand("results/{run}/benchmarks/{host}/{lab}.host.json", run=RUN, host=HOSTS, lab=PLAN.labs),
+        sources=report_sources("locale", "styles"),
+    output:
+        f"results/{RUN}/reports/index.html",
+    log:
+        f"results/{RUN}/logs/index.log",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        spec=PLAN.index_slice(),
+        code=tokens(*stage("index")),
+        stamp=stamp(*stage("index")),
+        run=lambda wildcards: f"results/{RUN}",
+        data=lambda wildcards: f"data/prepared/{SOURCE}",
+        source_folder=lambda wildcards: project_file("report"),
+    message:
+        "Writing the first page"
+    shell:
+        "python -m compresslab.stages.index --run {params.run} --data {params.data} --sources {params.source_folder}"
+        " --out {output} --spec {params.spec:q} --code {params.stamp} --log {log}"

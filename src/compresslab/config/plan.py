@@ -4,6 +4,7 @@ A *variant id* is `lab/model/variant`. A slice is the smallest part of the confi
 on, as canonical JSON: Snakemake reruns a job when its slice changes and at no other edit.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -218,6 +219,11 @@ class Plan:
                 "order": [f"{variant.model}/{variant.name}" for variant in self.of_lab(lab)],
             }
         )
+
+    def index_slice(self) -> str:
+        """What the first page says of the configuration: the subject of every lab, and the hosts."""
+        hosts = [self.experiment.benchmark.host, *self.experiment.benchmark.other_hosts]
+        return canonical_json({"labs": [json.loads(self.subject_slice(lab)) for lab in self.labs], "hosts": hosts})
 
     def figure_slice(self, lab: str, figure: str) -> str:
         """What a figure depends on beside its files: the variants in their order, and the languages."""

@@ -8,7 +8,9 @@ OpenMP and BLAS read them once, when they are loaded.
 import argparse
 import json
 import logging
+import resource
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,7 +59,9 @@ def running(stage: argparse.ArgumentParser) -> Iterator[Job]:
     try:
         if options.code:
             code.require(options.code)
+        started = time.monotonic()
         yield Job(options, options.spec)
+        log.debug("done in %.1f s, peak memory %.0f MB", time.monotonic() - started, _peak_memory_mb())
     except KeyboardInterrupt:
         _fail(options.log, "interrupted", "")
     except Exception as error:
@@ -66,13 +70,22 @@ def running(stage: argparse.ArgumentParser) -> Iterator[Job]:
 
 def _keep_log(path: Path | None) -> None:
     """Send the log to stderr and to its file, line by line, so that a killed job leaves what it said."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
-    log.setLevel(logging.INFO)
+    terminal = logging.StreamHandler(sys.stderr)
+    terminal.setLevel(logging.INFO)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[terminal], force=True)
+    log.setLevel(logging.DEBUG)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handler = logging.FileHandler(path, mode="w", encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
         logging.getLogger().addHandler(handler)
+
+
+def _peak_memory_mb() -> float:
+    """Peak resident memory of this process or of its largest child, in MB (Linux counts in KiB, macOS in bytes)."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    peaks = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return max(peaks) * unit / 1e6
 
 
 def _in_words(error: Exception) -> str:

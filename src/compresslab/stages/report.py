@@ -1,9 +1,9 @@
 """Write a lab's report in one language: notebook, then HTML, PDF and DOCX, from tables and figures alone."""
 
 from pathlib import Path
-from typing import Any
 
 from compresslab.stages.command import Job, parser, running
+from compresslab.stages.subject import in_order
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def _write(job: Job) -> None:
     from compresslab.report.languages import language
     from compresslab.report.narrative import narrative_path
 
-    options, subject = job.options, _subject(job)
+    options, subject = job.options, in_order(job.spec)
     words = language(options.language, options.sources)
     front = Front(
         title=words.among(subject["title"]) if subject["title"] else subject["lab"],
@@ -56,15 +56,6 @@ def _write(job: Job) -> None:
     outputs = Outputs(html=options.html, pdf=options.pdf, docx=options.docx, notebook=options.notebook)
     notebook = options.sources / "notebooks" / "lab.py"
     render(notebook, parameters, options.figures, front, words, outputs, options.sources)
-
-
-def _subject(job: Job) -> dict[str, Any]:
-    """The slice as a report reads it: variants in the order of the configuration."""
-    subject = {name: value for name, value in job.spec.items() if name != "order"}
-    for name, model in subject["models"].items():
-        ordered = [key.partition("/")[2] for key in job.spec["order"] if key.partition("/")[0] == name]
-        model["variants"] = {variant: model["variants"][variant] for variant in ordered}
-    return subject
 
 
 def _named(pairs: list[str]) -> dict[str, str]:
