@@ -8,8 +8,8 @@ from torch import nn
 def build(image_shape: tuple[int, int, int], classes: int) -> nn.Module:
     """Build gapcnn for normalized float32 images (N,C,H,W); it returns logits (N, classes).
 
-    ``image_shape`` is (H, W, C). Every layer has a name, which exports and layer comparisons keep. The order
-    ReLU, SELU, GELU (tanh form) is the experiment's own: one activation that integers clamp, two that they must tabulate.
+    ``image_shape`` is (H, W, C). Every layer has a name, which exports and layer comparisons keep. The order ReLU,
+    SELU, GELU (tanh form) is the experiment's own: one activation that integers clamp, two that they must tabulate.
     """
     channels = image_shape[2]
     return nn.Sequential(
