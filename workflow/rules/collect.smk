@@ -54,7 +54,11 @@ rule merge:
             table=TABLES,
         ),
     output:
-        expand("results/{run}/tables/{table}.csv", run=RUN, table=TABLES),
+        report(
+            expand("results/{run}/tables/{table}.csv", run=RUN, table=TABLES),
+            caption="../../report/captions/table.rst",
+            category="tables",
+        ),
     log:
         f"results/{RUN}/logs/merge.log",
     conda:

@@ -17,6 +17,7 @@ rule figure:
         [
             report(
                 f"results/{{run}}/figures/{{lab}}/{language}/{{figure}}.svg",
+                caption="../../report/captions/figure.rst",
                 category="{lab}",
                 labels={"figure": "{figure}", "language": language},
             )
@@ -68,7 +69,12 @@ rule report:
         networks=networks_of_lab,
         sources=lambda wildcards: report_sources("notebooks", "narrative", "locale", "styles", lab=wildcards.lab),
     output:
-        html="results/{run}/reports/{lab}.{language}.html",
+        html=report(
+            "results/{run}/reports/{lab}.{language}.html",
+            caption="../../report/captions/document.rst",
+            category="{lab}",
+            labels={"figure": "report", "language": "{language}"},
+        ),
         pdf="results/{run}/reports/{lab}.{language}.pdf",
         docx="results/{run}/reports/{lab}.{language}.docx",
         notebook="results/{run}/reports/{lab}.{language}.ipynb",

@@ -1,4 +1,4 @@
-"""A PyTorch model as a NumPy float network: the modules of a Sequential, with activations fused into the layer before."""
+"""A PyTorch model as a NumPy float network: the modules of a Sequential, activations fused into the layer before."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,8 +15,9 @@ def to_network(
 ) -> Network:
     """Return the NumPy float network of ``module``, an ``nn.Sequential`` for inputs of ``input_shape`` (H, W, C).
 
-    Layers keep the children's names. Weights become (kh, kw, in, out) and (in, out); a linear layer that reads a flattened
-    feature map gets its rows in (H, W, C) order. Raises ValueError naming the child that has no NumPy counterpart.
+    Layers keep the children's names. Weights become (kh, kw, in, out) and (in, out); a linear layer that reads a
+    flattened feature map gets its rows in (H, W, C) order. Raises ValueError naming the child that has no NumPy
+    counterpart.
     """
     if not isinstance(module, nn.Sequential):
         raise ValueError(f"only an nn.Sequential can become a NumPy network, not {type(module).__name__}")

@@ -5,6 +5,7 @@ engines need: ``preprocessing``, ``classes``, and ``layers``, the tensor that is
 """
 
 import ast
+import json
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ import onnxruntime
 import torch
 from torch import nn
 
-from compresslab.artifacts import canonical_json, written_whole
+from compresslab.artifacts import written_whole
 from compresslab.config.methods.export_onnx import Parameters
 from compresslab.data.preprocessing import Preprocessing
 from compresslab.models.torch.layers import layer_outputs
@@ -64,8 +65,9 @@ def export(
     model = program.model_proto
     # The exporter folds a batch normalization into the convolution before it: no tensor is left under its name.
     layers = {layer: modules[name] for layer, name in layer_outputs(module).items() if name in modules}
+    # Not sorted: the layers stand in the order in which they are executed.
     metadata = {"preprocessing": preprocessing.to_json(), "classes": list(classes), "layers": layers}
-    onnx.helper.set_model_props(model, {key: canonical_json(value) for key, value in metadata.items()})
+    onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in metadata.items()})
     onnx.checker.check_model(model, full_check=True)
 
     difference = _worst_difference(module, model, inputs)

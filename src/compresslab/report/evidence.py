@@ -1,0 +1,86 @@
+"""What a report rests on: the lab's slice of the configuration, tables, the data card, hosts, and networks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from compresslab.artifacts import read_json
+from compresslab.data.card import DataCard, read_card
+from compresslab.models.numpy.network import Network, load
+from compresslab.report.order import in_order
+from compresslab.tables.collect import read_table
+from compresslab.tables.schemas import TABLES
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What the configuration says of a lab and its run.
+
+    ``title`` by language; ``models`` as in ``config.yaml``: ``{model: {"train": {...}, "variants": {name: {...}}}}``.
+    """
+
+    lab: str
+    title: Mapping[str, str]
+    run: str
+    scale: str
+    source: str
+    host: str
+    seeds: tuple[int, ...]
+    languages: tuple[str, ...]
+    dataset: str
+    models: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Every ``model/variant``, as the configuration lists them."""
+        return tuple(f"{model}/{name}" for model, entry in self.models.items() for name in entry["variants"])
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Subject":
+        """Read what ``json.dumps`` of a dictionary with these keys gave."""
+        lists = {name: tuple(values[name]) for name in ("seeds", "languages")}
+        return cls(**{**values, **lists})
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that a report may state: nothing else is looked at while it is written."""
+
+    subject: Subject
+    tables: Mapping[str, pd.DataFrame]
+    card: DataCard
+    hosts: tuple[Mapping[str, Any], ...] = ()
+    networks: Mapping[str, Network] = field(default_factory=dict)
+
+    def table(self, name: str) -> pd.DataFrame | None:
+        """Return a table that has rows, its variants in the configuration's order, or None."""
+        table = self.tables[name]
+        return None if table.empty else in_order(table, self.subject.variants)
+
+    @property
+    def is_meaningless(self) -> bool:
+        """Whether the numbers are no results at all: generated data, or a run at smoke scale."""
+        return self.card.embedded or self.subject.scale == "smoke"
+
+
+def read_evidence(
+    subject: Subject,
+    tables: Path,
+    card: Path,
+    hosts: Mapping[str, Path] | None = None,
+    networks: Mapping[str, Path] | None = None,
+) -> Evidence:
+    """Read everything from its files: the folder of a lab's tables, the data card, ``*.host.json``, ``model.npz``.
+
+    ``hosts`` by host, ``networks`` by ``model/variant``. A file that is missing or damaged is an error that names it.
+    """
+    return Evidence(
+        subject=subject,
+        tables={name: read_table(tables / f"{name}.csv") for name in TABLES},
+        card=read_card(card),
+        hosts=tuple(read_json(path) for path in (hosts or {}).values()),
+        networks={name: load(path) for name, path in (networks or {}).items()},
+    )

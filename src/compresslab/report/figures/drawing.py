@@ -1,0 +1,112 @@
+"""What all figures share: ink that is readable in grey, type that has every character, bytes that repeat."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from compresslab.artifacts import written_whole
+from compresslab.report.fonts import chinese_face, use_in_matplotlib
+from compresslab.report.languages import Language
+
+WIDTH_IN = 6.6
+"""Width of every figure in inches: the text width of the documents on A4."""
+
+INK, ACCENT, CONTRAST, MUTED, FAINT = "#1f2933", "#0b6e8f", "#c8551b", "#7b8794", "#d5dae0"
+SERIES = ("#12324a", "#c8551b", "#2b8fb3", "#8a6d00", "#6d4b8d", "#4f9d69", "#b33a5a", "#7b8794")
+MARKERS = ("o", "D", "s", "^", "v", "P", "X", "*")
+DASHES: tuple[str | tuple[int, tuple[float, ...]], ...] = (
+    "-",
+    (0, (5, 2)),
+    (0, (1.2, 1.4)),
+    (0, (6, 2, 1.2, 2)),
+    (0, (3, 1.2)),
+    (0, (8, 2)),
+    (0, (2, 3)),
+    (0, (4, 1, 1, 1, 1, 1)),
+)
+
+_BITMAP_DPI = 200
+_STYLE: dict[str, Any] = {
+    "figure.constrained_layout.use": True,
+    "figure.constrained_layout.w_pad": 0.07,
+    "figure.constrained_layout.h_pad": 0.07,
+    "figure.facecolor": "white",
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 8,
+    "axes.labelsize": 9,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e8ec",
+    "grid.linewidth": 0.7,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "lines.linewidth": 1.5,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "xtick.minor.size": 0,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    # Outlines instead of text: a page shows the same letters whatever fonts its reader has.
+    "svg.fonttype": "path",
+    "svg.hashsalt": "compresslab",
+}
+
+
+@contextmanager
+def drawing_in(language: Language) -> Iterator[None]:
+    """Draw and save inside this block: it sets the style and the typefaces of ``language``."""
+    families = ["DejaVu Sans"]
+    if language.is_chinese:
+        face = chinese_face()
+        use_in_matplotlib(face)
+        families.insert(0, face.family)
+    style: Any = {**_STYLE, "font.family": families}
+    with matplotlib.rc_context(style):
+        yield
+
+
+def save(figure: Figure | None, svg: Path, png: Path) -> None:
+    """Write a figure as SVG and PNG, the same bytes every time; without a figure, two empty files that say so.
+
+    Call it inside ``drawing_in``.
+    """
+    for path, metadata in ((svg, {"Date": None, "Creator": None}), (png, {"Software": None})):
+        with written_whole(path) as temporary:
+            if figure is not None:
+                figure.savefig(temporary, format=path.suffix[1:], dpi=_BITMAP_DPI, metadata=metadata)
+
+
+def variant_names(table: pd.DataFrame) -> pd.Series:
+    """Name each row's variant, with its model in front only where the lab has several models."""
+    if table["model"].nunique() > 1:
+        return table["model"] + " / " + table["variant"]
+    return table["variant"]
+
+
+def rows_of(axes: Axes, names: Sequence[str]) -> None:
+    """Label the y axis with one row per name, the first one on top."""
+    axes.set_yticks(range(len(names)), list(names))
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.grid(axis="y", visible=True)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+
+
+def height_of(rows: int, extra_in: float = 0.9) -> float:
+    """Height in inches of a figure with that many rows."""
+    return max(1.6, 0.27 * rows + extra_in)

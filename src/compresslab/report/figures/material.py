@@ -1,0 +1,47 @@
+"""What figures are drawn from: tables, and for a few of them networks, predictions or images."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from compresslab.models.numpy.network import Network
+from compresslab.report.order import in_order
+
+Kind = Literal["networks", "predictions", "images"]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one variant answers on the test split: logits (N, classes), labels (N,), indices (N,) into the split."""
+
+    logits: np.ndarray
+    labels: np.ndarray
+    indices: np.ndarray
+
+    @property
+    def classes(self) -> np.ndarray:
+        """The predicted class of each image (N,)."""
+        return self.logits.argmax(axis=1)
+
+
+@dataclass(frozen=True)
+class Material:
+    """Everything that a figure may use; what is absent is empty, and the figure is then left out.
+
+    ``tables`` by name, ``networks`` and ``predictions`` (of the first seed) by ``model/variant`` with the reference
+    first, ``images`` the test split, uint8 (N, H, W, C), ``variants`` every ``model/variant``, in drawing order.
+    """
+
+    tables: Mapping[str, pd.DataFrame]
+    networks: Mapping[str, Network] = field(default_factory=dict)
+    predictions: Mapping[str, Answers] = field(default_factory=dict)
+    images: np.ndarray | None = None
+    variants: tuple[str, ...] = ()
+
+    def table(self, name: str) -> pd.DataFrame | None:
+        """Return a table that has rows, or None."""
+        table = self.tables.get(name)
+        return None if table is None or table.empty else in_order(table, self.variants)
