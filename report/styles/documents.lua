@@ -68,18 +68,25 @@ local function Image(image)
   end
 end
 
--- A header's unit and its "95 % interval" go below its name, so that columns stay narrow.
-local function in_two_lines(inlines)
-  local lines = pandoc.Inlines({})
+-- A long header is broken at a blank, and its unit goes below its name, so that columns stay narrow.
+local longest_line = 16
+
+local function in_short_lines(inlines)
+  local lines, length = pandoc.Inlines({}), 0
   for index, inline in ipairs(inlines) do
     local following = inlines[index + 1]
-    if inline.t == 'Str' and inline.text:find('.（') then
-      local at = inline.text:find('（')
-      lines:extend({pandoc.Str(inline.text:sub(1, at - 1)), pandoc.LineBreak(), pandoc.Str(inline.text:sub(at))})
-    elseif inline.t == 'Space' and following and following.t == 'Str' and following.text:match('^%(') then
+    local text = pandoc.utils.stringify(inline)
+    local is_unit = following and pandoc.utils.stringify(following):match('^%(')
+    local overflows = following and length + 1 + utf8.len(pandoc.utils.stringify(following)) > longest_line
+    if inline.t == 'Str' and text:find('.（') then
+      local at = text:find('（')
+      lines:extend({pandoc.Str(text:sub(1, at - 1)), pandoc.LineBreak(), pandoc.Str(text:sub(at))})
+    elseif inline.t == 'Space' and length > 0 and (is_unit or overflows) then
       lines:insert(pandoc.LineBreak())
+      length = 0
     else
       lines:insert(inline)
+      length = length + utf8.len(text)
     end
   end
   return lines
@@ -88,7 +95,7 @@ end
 local function with_narrow_headers(tbl)
   for _, row in ipairs(tbl.head.rows) do
     for _, cell in ipairs(row.cells) do
-      cell.contents = cell.contents:walk({Plain = function(plain) return pandoc.Plain(in_two_lines(plain.content)) end})
+      cell.contents = cell.contents:walk({Plain = function(plain) return pandoc.Plain(in_short_lines(plain.content)) end})
     end
   end
   return tbl

@@ -45,6 +45,7 @@ wildcard_constraints:
     run=re.escape(RUN),
     lab=any_of(PLAN.labs),
     variant=any_of(PLAN.variants),
+    reference=any_of(PLAN.variants),
     dataset=any_of({lab.dataset for lab in EXPERIMENT.labs.values()}),
     source=SOURCE,
     host=any_of(HOSTS),
@@ -104,8 +105,7 @@ def predict_code(wildcards):
 
 def layers_code(wildcards):
     """Entry modules of a comparison of layers: both engines are loaded by name."""
-    variant = PLAN.variants[wildcards.variant]
-    sides = [variant, PLAN.reference(variant)]
+    sides = [PLAN.variants[wildcards.variant], PLAN.variants[wildcards.reference]]
     return stage(
         "layers",
         *(name for side in sides for name in PLAN.code_of_engine(side.id, PLAN.engines(side)[0])),
@@ -150,14 +150,13 @@ def predictions_of_lab(wildcards):
 
 
 def layers_of_lab(wildcards):
-    """Comparisons of layers of the lab's compressed variants."""
-    ids = [variant.id for variant in PLAN.of_lab(wildcards.lab) if PLAN.is_compared_by_layer(variant)]
-    return expand(
-        "results/{run}/layers/{variant}/seed-{seed}.csv",
-        run=RUN,
-        variant=ids,
-        seed=PLAN.seeds,
-    )
+    """Comparisons of layers of the lab's quantized variants, each with its references."""
+    return [
+        f"results/{RUN}/layers/{variant.id}/against/{reference.id}/seed-{seed}.csv"
+        for variant in PLAN.of_lab(wildcards.lab)
+        for reference in PLAN.references(variant)
+        for seed in PLAN.seeds
+    ]
 
 
 def trainings_of_lab(wildcards):

@@ -5,23 +5,21 @@ rule layers:
     input:
         data=data_of_variant,
         model=model,
-        reference=lambda wildcards: PLAN.model_file(
-            PLAN.reference(PLAN.variants[wildcards.variant]).id, wildcards.seed, RUN
-        ),
+        reference=lambda wildcards: PLAN.model_file(wildcards.reference, wildcards.seed, RUN),
     output:
-        "results/{run}/layers/{variant}/seed-{seed}.csv",
+        "results/{run}/layers/{variant}/against/{reference}/seed-{seed}.csv",
     log:
-        "results/{run}/logs/layers/{variant}/seed-{seed}.log",
+        "results/{run}/logs/layers/{variant}/against/{reference}/seed-{seed}.log",
     conda:
         "../../envs/measure.yaml"
     resources:
         mem_mb=2000,
     params:
-        spec=lambda wildcards: PLAN.layers_slice(wildcards.variant),
+        spec=lambda wildcards: PLAN.layers_slice(wildcards.variant, wildcards.reference),
         code=lambda wildcards: tokens(*layers_code(wildcards)),
         stamp=lambda wildcards: stamp(*layers_code(wildcards)),
     message:
-        "Comparing the layers of {wildcards.variant}, seed {wildcards.seed}"
+        "Comparing the layers of {wildcards.variant} with {wildcards.reference}, seed {wildcards.seed}"
     shell:
         "python -m compresslab.stages.layers --data {input.data} --model {input.model} --reference {input.reference}"
         " --out {output} --spec {params.spec:q} --code {params.stamp} --log {log}"

@@ -81,9 +81,9 @@ class Lab(Section):
     baseline: str | None = Field(
         None, description="Variant that speed is compared with; each model's first variant when unset."
     )
-    layer_references: dict[str, str] = Field(
+    layer_references: dict[str, list[str]] = Field(
         default_factory=dict,
-        description="Variant to hold a variant against, layer by layer, in place of its parent.",
+        description="Variants to hold a quantized variant against, layer by layer, beside its parent.",
     )
 
 

@@ -81,16 +81,13 @@ class Plan:
         """Engines that the latency session runs the variant on; the first one makes its predictions."""
         return _chosen_for(variant, self.lab(variant.lab).engines) or [variant.method.engine]
 
-    def reference(self, variant: Variant) -> Variant | None:
-        """What a compressed variant is held against layer by layer: the named reference, or its parent."""
-        named = _chosen_for(variant, self.lab(variant.lab).layer_references)
-        if named and (reference := self._named(variant, named)):
-            return reference
-        return self.variants[variant.parent_id] if variant.parent_id else None
-
-    def is_compared_by_layer(self, variant: Variant) -> bool:
-        """Whether the variant computes otherwise than its reference, so that its layers are worth comparing."""
-        return variant.method.makes.endswith("-quantized")
+    def references(self, variant: Variant) -> list[Variant]:
+        """What a quantized variant is held against layer by layer: its parent, and those that the lab names."""
+        if not variant.method.makes.endswith("-quantized") or variant.parent_id is None:
+            return []
+        named = _chosen_for(variant, self.lab(variant.lab).layer_references) or []
+        others = [reference for name in named if (reference := self._named(variant, name))]
+        return [self.variants[variant.parent_id], *others]
 
     def baseline(self, variant: Variant) -> Variant:
         """What the variant's speed and size are compared with."""
@@ -132,11 +129,9 @@ class Plan:
         engine = self.engines(self.variants[variant_id])[0]
         return canonical_json({"engine": engine, "test_images": self.experiment.limits.test_images})
 
-    def layers_slice(self, variant_id: str) -> str:
+    def layers_slice(self, variant_id: str, reference_id: str) -> str:
         """What the comparison of layers depends on: both engines and the images."""
-        variant = self.variants[variant_id]
-        reference = self.reference(variant)
-        assert reference is not None, f"{variant_id} has nothing to be compared with"
+        variant, reference = self.variants[variant_id], self.variants[reference_id]
         return canonical_json(
             {
                 "engine": self.engines(variant)[0],
@@ -177,7 +172,7 @@ class Plan:
                 "baseline": self.baseline(variant).name,
                 "baseline_engine": self.engines(self.baseline(variant))[0],
                 "training": self.is_trained(variant),
-                "layers": self.is_compared_by_layer(variant),
+                "layers": [reference.id for reference in self.references(variant)],
             }
             for variant in self.of_lab(lab)
         ]

@@ -43,8 +43,8 @@ def _in_lab(lab: Lab, source: str) -> Iterator[Finding]:
                 yield ("engines", variant, index), _unknown("engine", engine, engines())
     if lab.baseline is not None and lab.baseline not in known:
         yield ("baseline",), _unknown("variant", lab.baseline, known)
-    for variant, reference in lab.layer_references.items():
-        for name in (variant, reference):
+    for variant, references in lab.layer_references.items():
+        for name in (variant, *references):
             if name not in known:
                 yield ("layer_references", variant), _unknown("variant", name, known)
 

@@ -77,9 +77,14 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _why(options: argparse.Namespace) -> None:
+    from snakemake.exceptions import RuleException, WorkflowError
+
     from compresslab.console.why import explain
 
-    lines = explain(options.target, Path("workflow/Snakefile"), options.configfile, _settings(options))
+    try:
+        lines = explain(options.target, Path("workflow/Snakefile"), options.configfile, _settings(options))
+    except (RuleException, WorkflowError) as error:
+        sys.exit(" ".join(str(error).split()))
     print("\n".join(lines))
 
 

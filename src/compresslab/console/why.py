@@ -16,29 +16,37 @@ from snakemake.settings.types import (
 from compresslab.lineage.records import Provenance, provenance, recorded_params
 
 ABSENT = "(absent)"
+COMPARED_BY_CONTENT = 1_000_000_000
+"""Bytes, as in the profiles: what a run compares by content must not be told as newer here."""
 
 
 def explain(target: str, snakefile: Path, configfiles: Sequence[Path], config: Mapping[str, Any]) -> list[str]:
     """Lines that say which jobs `target` asks for and what set each of them off; one line when it is up to date."""
     quiet = OutputSettings(quiet={Quietness.ALL}, show_failed_logs=False)
+    lines: list[str] = []
     with SnakemakeApi(quiet) as api:
         workflow = api.workflow(
             resource_settings=ResourceSettings(cores=1),
             config_settings=ConfigSettings(config=dict(config), configfiles=list(configfiles)),
             snakefile=snakefile,
         )
-        workflow.dag(DAGSettings(targets={target})).execute_workflow(executor="dryrun")
+        workflow.dag(DAGSettings(targets={target}, max_checksum_file_size=COMPARED_BY_CONTENT)).execute_workflow(executor="dryrun")
         graph = workflow._workflow.dag
-        lines = [line for job in graph.needrun_jobs() for line in _told(job, graph.reason(job))]
+        for level in graph.toposorted():
+            for job in sorted(filter(graph.needrun, level), key=_name):
+                lines += _told(job, graph.reason(job))
     return lines or [f"{target} is up to date"]
 
 
 def _told(job: Any, reason: Any) -> list[str]:
-    name = f"{job.rule.name} ({', '.join(job.wildcards)})" if list(job.wildcards) else job.rule.name
     causes = list(_causes(job, reason))
     if not causes:
-        return [f"{name}: follows from a job above it"]
-    return [f"{name}:", *(f"    {cause}" for cause in causes)]
+        return [f"{_name(job)}: follows from a job above it"]
+    return [f"{_name(job)}:", *(f"    {cause}" for cause in causes)]
+
+
+def _name(job: Any) -> str:
+    return f"{job.rule.name} ({', '.join(job.wildcards)})" if list(job.wildcards) else str(job.rule.name)
 
 
 def _causes(job: Any, reason: Any) -> Iterator[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from compresslab.artifacts import read_arrays, write_arrays
+from compresslab.arrays import read_arrays, write_arrays
 
 
 @dataclass(frozen=True)

@@ -230,10 +230,13 @@ class Findings:
         found = rows[rows["host"] == rows["host"].iloc[0]]["runs_as"].value_counts()
         return {kind: int(found.get(kind, 0)) for kind in ("integer", "float", "unfused")}
 
-    def layer_error(self, variant: str) -> LayerError | None:
-        """Where a quantized variant departs most from its reference."""
+    def layer_error(self, variant: str, reference: str | None = None) -> LayerError | None:
+        """Where a quantized variant departs most from a reference: from its parent, when none is named."""
         rows = self._rows("layers", variant)
         if rows is None:
+            return None
+        rows = rows[rows["reference"] == (reference or self._parent(variant))]
+        if rows.empty:
             return None
         means = rows.groupby("layer", sort=False)["relative_l2_percent"].mean()
         last = str(means.index[-1])
@@ -264,6 +267,15 @@ class Findings:
             return []
         column = "statement_zh" if language_tag.startswith("zh") else "statement_en"
         return list(table[table["verdict"] == verdict][column])
+
+    def _parent(self, variant: str) -> str | None:
+        """What a variant was made from, by the configuration."""
+        for model, described in self._evidence.subject.models.items():
+            for name, settings in described["variants"].items():
+                if variant in (name, f"{model}/{name}"):
+                    parent: str | None = settings.get("from")
+                    return parent
+        return None
 
     def _rows(self, name: str, variant: str) -> pd.DataFrame | None:
         table = self._evidence.table(name)

@@ -31,8 +31,8 @@ def _collect(job: Job) -> None:
         "scores": list(_scored(job, "score")),
         "scores_by_class": list(_scored(job, "score_by_class", card.classes)),
         "confusion": list(_scored(job, "confusion", card.classes)),
-        "training": list(_pieces(job, "training", "models/{id}/seed-{seed}/training.csv")),
-        "layers": list(_pieces(job, "layers", "layers/{id}/seed-{seed}.csv")),
+        "training": list(_trainings(job)),
+        "layers": list(_layers(job)),
         "comparisons": list(_comparisons(job)),
         **_costs(job),
         **_sessions(job),
@@ -68,14 +68,24 @@ def _scored(job: Job, function: str, *arguments: Any) -> Iterator[Any]:
         yield identified(scoring(_predictions(job, variant_id, seed), *arguments), variant_id, seed)
 
 
-def _pieces(job: Job, table: str, pattern: str) -> Iterator[Any]:
-    """The pieces of a table that stages wrote as CSV, for the variants that have one."""
+def _trainings(job: Job) -> Iterator[Any]:
+    """The training curves of the variants that were trained."""
     from compresslab.tables.collect import identified, read_piece
 
     for row, variant_id, seed in _identities(job):
-        if row[table]:
-            path = job.options.run / pattern.format(id=variant_id, seed=seed)
-            yield identified(read_piece(path, table), variant_id, seed)
+        if row["training"]:
+            path = job.options.run / f"models/{variant_id}/seed-{seed}/training.csv"
+            yield identified(read_piece(path, "training"), variant_id, seed)
+
+
+def _layers(job: Job) -> Iterator[Any]:
+    """The errors per layer of the quantized variants, against each of their references."""
+    from compresslab.tables.collect import identified, read_piece
+
+    for row, variant_id, seed in _identities(job):
+        for reference_id in row["layers"]:
+            path = job.options.run / f"layers/{variant_id}/against/{reference_id}/seed-{seed}.csv"
+            yield identified(read_piece(path, "layers"), variant_id, seed)
 
 
 def _comparisons(job: Job) -> Iterator[Any]:

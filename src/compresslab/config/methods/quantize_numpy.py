@@ -1,8 +1,8 @@
 """`quantize-numpy`: post-training quantization of a float NumPy network to int8, for the NumPy engines."""
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from compresslab.config.calibration import Calibration
 from compresslab.config.method import Method
@@ -29,6 +29,23 @@ class Parameters(Method):
     )
     segments: int = Field(16, ge=2, le=128, description="Segments of the piecewise-linear approximation.")
     calibration: Calibration = Field(default_factory=Calibration, description="How activation ranges are found.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _dequantized_is_per_tensor(cls, values: Any) -> Any:
+        """The published method A has one scale per tensor; asking for channels there is a mistake."""
+        if isinstance(values, dict) and values.get("arithmetic") == "dequantized":
+            values = {"granularity": "tensor", **values}
+            if values["granularity"] != "tensor":
+                raise ValueError("arithmetic 'dequantized' is per tensor; leave granularity out")
+        return values
+
+    @field_validator("calibration")
+    @classmethod
+    def _ranges_that_numpy_knows(cls, calibration: Calibration) -> Calibration:
+        if calibration.ranges == "entropy":
+            raise ValueError("ranges 'entropy' are ONNX Runtime's; use minmax or percentile")
+        return calibration
 
     @property
     def engine(self) -> str:

@@ -63,7 +63,7 @@ def _panel(axes: Axes, latency: pd.DataFrame, names: list[str], column: str, lan
     values = latency[column].dropna()
     if len(values) and values.max() / values.min() > _WIDE:
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if values.max() / values.min() > 100 else (1.0, 3.0)))
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if values.max() / values.min() > 30 else (1.0, 3.0)))
         axes.xaxis.set_minor_formatter(NullFormatter())
     else:
         axes.set_xlim(left=0)
