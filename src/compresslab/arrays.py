@@ -12,8 +12,6 @@ from compresslab.artifacts import written_whole
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], compress: bool = False) -> None:
     """Write an ``.npz`` whose bytes depend on the arrays alone (NumPy stamps every member 1980-01-01)."""
-    # Not at the top: stages set the threads of NumPy's BLAS before it is loaded, and use this module before that.
-
     with written_whole(path) as temporary, temporary.open("wb") as stream:
         save = np.savez_compressed if compress else np.savez
         save(stream, allow_pickle=False, **arrays)
@@ -21,7 +19,6 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], compress: bool = 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """Read every array of an ``.npz``; a truncated or foreign file is a ValueError that names it."""
-
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}

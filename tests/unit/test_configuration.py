@@ -202,7 +202,7 @@ def test_a_mistake_is_told_in_one_line_with_its_place_and_its_cure(mistake: Mist
     assert len(lines) == 1, lines
     missing = [part for part in (mistake.place(text), *mistake.says) if part not in lines[0]]
     # A key that is missing has no line of its own; its section's is told.
-    assert not missing or "is required" in lines[0] and missing == [mistake.place(text)], lines[0]
+    assert not missing or ("is required" in lines[0] and missing == [mistake.place(text)]), lines[0]
 
 
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:

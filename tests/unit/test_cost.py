@@ -21,7 +21,7 @@ from compresslab.data.preprocessing import Preprocessing
 from compresslab.export import numpy_network
 from compresslab.export import onnx as onnx_export
 from compresslab.measure import cost_numpy, cost_onnx, cost_torch
-from compresslab.measure.cost import COUNTERS, Costs, LayerCost
+from compresslab.measure.cost import Costs, LayerCost
 from compresslab.models.numpy import network as networks
 from compresslab.models.torch import artifact
 
@@ -64,8 +64,8 @@ def costs(folder: Path) -> dict[str, Costs]:
         gapcnn, exported, export_onnx_settings.Parameters.model_validate({}), PREPROCESSING, CLASSES, images
     )
     ptq_onnx.quantize(exported, folder / "int8.onnx", images, ptq_onnx_settings.Parameters.model_validate({}))
-    counters = {"cost_torch": cost_torch, "cost_onnx": cost_onnx, "cost_numpy": cost_numpy}
-    return {path.name: counters[COUNTERS[path.suffix]].count(path, SHAPE) for path in folder.iterdir()}
+    counters = {".safetensors": cost_torch, ".onnx": cost_onnx, ".npz": cost_numpy}
+    return {path.name: counters[path.suffix].count(path, SHAPE) for path in folder.iterdir()}
 
 
 def test_the_lab_has_every_form(costs: dict[str, Costs]) -> None:

@@ -16,10 +16,10 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from compresslab.config.inventory import dataset_module, datasets
 from compresslab.config.load import load
 from compresslab.config.plan import Plan
 from compresslab.data.card import Source
-from compresslab.config.inventory import dataset_module, datasets
 
 PROJECT = Path(__file__).resolve().parents[2]
 ENVIRONMENTS = sorted((PROJECT / "envs").glob("*.yaml"))

@@ -43,11 +43,13 @@ rule figure:
         networks=lambda wildcards: named(PLAN.networks(wildcards.lab), networks_of_figure(wildcards)),
         predictions=lambda wildcards: named(PLAN.of_lab(wildcards.lab), predictions_of_figure(wildcards)),
         out="results/{run}/figures/{lab}",
+        source_folder=lambda wildcards: project_file("report"),
     message:
         "Drawing {wildcards.figure} of {wildcards.lab}"
     shell:
         "python -m compresslab.stages.figure --tables {params.tables} --data {input.data}"
         " --networks {params.networks} --predictions {params.predictions} --out {params.out}"
+        " --sources {params.source_folder}"
         " --spec {params.spec:q} --code {params.stamp} --log {log}"
 
 

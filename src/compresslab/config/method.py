@@ -16,8 +16,6 @@ class Method(Section):
     """What that file holds: `torch`, `onnx`, `onnx-quantized`, `numpy`, `numpy-quantized`."""
     reads: ClassVar[tuple[str, ...]] = ()
     """What its parent may hold; empty for a method that starts from data."""
-    environment: ClassVar[str]
-    """Software environment of its stage (`envs/<environment>.yaml`)."""
 
     method: str = Field(description="Name of the method.")
     parent: Name | None = Field(None, alias="from", description="The variant it starts from.")

@@ -30,7 +30,9 @@ def explain(target: str, snakefile: Path, configfiles: Sequence[Path], config: M
             config_settings=ConfigSettings(config=dict(config), configfiles=list(configfiles)),
             snakefile=snakefile,
         )
-        workflow.dag(DAGSettings(targets={target}, max_checksum_file_size=COMPARED_BY_CONTENT)).execute_workflow(executor="dryrun")
+        workflow.dag(DAGSettings(targets={target}, max_checksum_file_size=COMPARED_BY_CONTENT)).execute_workflow(
+            executor="dryrun"
+        )
         graph = workflow._workflow.dag
         for level in graph.toposorted():
             for job in sorted(filter(graph.needrun, level), key=_name):

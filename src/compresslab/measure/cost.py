@@ -22,9 +22,6 @@ from typing import Any
 ImageShape = tuple[int, int, int]
 """Height, width, channels."""
 
-COUNTERS = {".safetensors": "cost_torch", ".onnx": "cost_onnx", ".npz": "cost_numpy"}
-"""The module beside this one whose ``count(path, image_shape)`` understands an artifact, by the artifact's suffix."""
-
 
 @dataclass(frozen=True)
 class LayerCost:

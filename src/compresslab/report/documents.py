@@ -23,6 +23,7 @@ import pypandoc
 import typst
 from nbconvert import MarkdownExporter
 from papermill.exceptions import PapermillExecutionError
+from traitlets.config import Config
 
 from compresslab.artifacts import written_whole
 from compresslab.report.fonts import DERIVED_FAMILY, MissingFontError, chinese_face, missing_characters, web_font
@@ -97,7 +98,14 @@ def execute(notebook: Path, parameters: Mapping[str, Any]) -> nbformat.NotebookN
         jupytext.write(jupytext.read(notebook), source)
         try:
             papermill.execute_notebook(
-                str(source), str(executed), dict(parameters), kernel_name=KERNEL, progress_bar=False, log_output=False
+                str(source),
+                str(executed),
+                dict(parameters),
+                kernel_name=KERNEL,
+                progress_bar=False,
+                log_output=False,
+                # A socket file of this user's in place of open ports.
+                config=Config({"KernelManager": {"transport": "ipc"}}),
             )
         except PapermillExecutionError as error:
             raise DocumentError(f"{notebook}: {error.ename}: {error.evalue}") from error

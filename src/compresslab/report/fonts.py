@@ -44,7 +44,7 @@ class MissingFontError(RuntimeError):
     def __init__(self) -> None:
         super().__init__(
             "no Traditional Chinese font found; install one: pip install notojp-matplotlib, "
-            "or conda install -c conda-forge font-ttf-noto-cjk, or (Debian, Ubuntu) apt install fonts-noto-cjk"
+            "or (Debian, Ubuntu) apt install fonts-noto-cjk"
         )
 
 

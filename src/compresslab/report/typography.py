@@ -1,6 +1,6 @@
 """Thin spaces between Chinese and Latin, everywhere the same, so that authors need not think of them.
 
-After the Requirements for Chinese Text Layout (W3C, section 3.2.2): a quarter-em space or less between a Chinese
+After W3C's Requirements for Chinese Text Layout: a quarter-em space or less between a Chinese
 character and a Latin letter, digit or formula, and none beside full-width punctuation.
 """
 

@@ -12,6 +12,7 @@ def main() -> None:
     stage.add_argument("--data", type=Path, required=True, help="prepared dataset (.npz), for figures of images")
     stage.add_argument("--networks", nargs="*", default=[], metavar="NAME=FILE", help="NumPy networks of variants")
     stage.add_argument("--predictions", nargs="*", default=[], metavar="NAME=FILE", help="predictions of variants")
+    stage.add_argument("--sources", type=Path, default=Path("report"), help="report sources (default: %(default)s)")
     stage.add_argument("--out", type=Path, required=True, help="folder of the lab's figures; one folder per language")
     with running(stage) as job:
         from compresslab.report.figures.registry import draw_and_save
@@ -21,7 +22,9 @@ def main() -> None:
         for tag in job.spec["languages"]:
             folder = job.options.out / tag
             folder.mkdir(parents=True, exist_ok=True)
-            shown = draw_and_save(name, material, language(tag), folder / f"{name}.svg", folder / f"{name}.png")
+            shown = draw_and_save(
+                name, material, language(tag, job.options.sources), folder / f"{name}.svg", folder / f"{name}.png"
+            )
             log.info("%s in %s: %s", name, tag, "drawn" if shown else "nothing to show")
 
 

@@ -1,4 +1,4 @@
-"""Let a variant answer the test split: the only stage that reads it."""
+"""Let a variant answer the test split: the only stage that sees its images together with their labels."""
 
 from pathlib import Path
 

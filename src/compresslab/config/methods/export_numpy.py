@@ -13,7 +13,6 @@ class Parameters(Method):
     artifact: ClassVar[str] = "model.npz"
     makes: ClassVar[str] = "numpy"
     reads: ClassVar[tuple[str, ...]] = ("torch",)
-    environment: ClassVar[str] = "torch"
 
     method: Literal["export-numpy"] = Field("export-numpy", description="Export to NumPy arrays.")
 

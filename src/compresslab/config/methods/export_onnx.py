@@ -13,7 +13,6 @@ class Parameters(Method):
     artifact: ClassVar[str] = "model.onnx"
     makes: ClassVar[str] = "onnx"
     reads: ClassVar[tuple[str, ...]] = ("torch",)
-    environment: ClassVar[str] = "torch"
 
     method: Literal["export-onnx"] = Field("export-onnx", description="Export to ONNX.")
     # Below 20 GELU is eight operators, each of which a quantizer would round.

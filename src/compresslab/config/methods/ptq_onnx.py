@@ -14,7 +14,6 @@ class Parameters(Method):
     artifact: ClassVar[str] = "model.onnx"
     makes: ClassVar[str] = "onnx-quantized"
     reads: ClassVar[tuple[str, ...]] = ("onnx",)
-    environment: ClassVar[str] = "onnx"
 
     method: Literal["ptq-onnx"] = Field("ptq-onnx", description="Quantize an ONNX model.")
     activations: Literal["uint8", "int8"] = Field(

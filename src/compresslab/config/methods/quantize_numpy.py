@@ -14,7 +14,6 @@ class Parameters(Method):
     artifact: ClassVar[str] = "model.npz"
     makes: ClassVar[str] = "numpy-quantized"
     reads: ClassVar[tuple[str, ...]] = ("numpy",)
-    environment: ClassVar[str] = "numpy"
 
     method: Literal["quantize-numpy"] = Field("quantize-numpy", description="Quantize to int8 NumPy arrays.")
     arithmetic: Literal["integer", "dequantized"] = Field(

@@ -13,7 +13,6 @@ class Parameters(Recipe, Method):
 
     artifact: ClassVar[str] = "model.safetensors"
     makes: ClassVar[str] = "torch"
-    environment: ClassVar[str] = "torch"
 
     method: Literal["train-torch"] = Field("train-torch", description="Train in PyTorch.")
 

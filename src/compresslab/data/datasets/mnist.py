@@ -27,9 +27,9 @@ DESCRIPTION = {
 PROTOCOL = {
     "en": "The official 10,000 test images are the test set. Of the official 60,000 training images, 5,000 are the "
     "validation set: drawn at random with a fixed seed, each class in proportion. The other 55,000 are the training "
-    "set. Only predictions read the test set.",
+    "set. Nothing is chosen by the test set.",
     "zh-TW": "測試集為官方的 10,000 張測試影像。官方的 60,000 張訓練影像中，以固定的隨機種子按各類別比例抽出 5,000 張"
-    "作為驗證集，其餘 55,000 張為訓練集。只有預測步驟會讀取測試集。",
+    "作為驗證集，其餘 55,000 張為訓練集。測試集不參與任何選擇。",
 }
 CAVEATS = (
     {

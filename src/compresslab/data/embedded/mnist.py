@@ -18,9 +18,9 @@ DESCRIPTION = {
 }
 PROTOCOL = {
     "en": "4,000 training, 800 validation and 1,000 test images, drawn with different seeds, the same number of every "
-    "digit. Only predictions read the test set.",
+    "digit. Nothing is chosen by the test set.",
     "zh-TW": "訓練集 4,000 張、驗證集 800 張、測試集 1,000 張，各以不同的隨機種子繪製，每個數字的張數相同。"
-    "只有預測步驟會讀取測試集。",
+    "測試集不參與任何選擇。",
 }
 CAVEATS = (
     {
