@@ -110,7 +110,9 @@ MISTAKES = {
         ("labs.digits.dataset: unknown dataset 'minst'", "did you mean 'mnist'?", "known: mnist"),
     ),
     "out of bounds": Mistake(
-        "          epochs: 5", "          epochs: 0", ("labs.digits.models.gapcnn.train.epochs: ", "0", "greater than or equal to 1")
+        "          epochs: 5",
+        "          epochs: 0",
+        ("labs.digits.models.gapcnn.train.epochs: ", "0", "greater than or equal to 1"),
     ),
     "wrong literal in a list": Mistake(
         "          optimizer: {name: adam, lr: 0.01}",
@@ -125,7 +127,10 @@ MISTAKES = {
     "parent of the wrong kind": Mistake(
         "{from: torch-fp32, method: export-numpy}",
         "{from: onnx-fp32, method: export-numpy}",
-        ("variants.numpy-fp32.from: method 'export-numpy' cannot start from 'onnx-fp32' (onnx)", "those that fit: torch-fp32"),
+        (
+            "variants.numpy-fp32.from: method 'export-numpy' cannot start from 'onnx-fp32' (onnx)",
+            "those that fit: torch-fp32",
+        ),
     ),
     "method's parameter misspelt": Mistake(
         "numpy-int8: {from: numpy-fp32, method: quantize-numpy}",
@@ -156,14 +161,18 @@ MISTAKES = {
         "    baseline: torch-fp16",
         ("labs.digits.baseline: unknown variant 'torch-fp16'", "did you mean 'torch-fp32'?"),
     ),
-}  # fmt: skip
+}
 
 # Those whose file would be another one altogether.
 LONELY = {
-    "wrong scale": Mistake("scale: full", "scale: ful", ("scale: 'ful' is not one of smoke, quick, full", "did you mean 'full'?")),
+    "wrong scale": Mistake(
+        "scale: full", "scale: ful", ("scale: 'ful' is not one of smoke, quick, full", "did you mean 'full'?")
+    ),
     "missing key": Mistake("  digits:\n    dataset: mnist\n", "  digits:\n", ("labs.digits.dataset: is required",)),
     "missing method": Mistake(
-        "torch-fp32: {method: train-torch}", "torch-fp32: {epochs: 3}", ("torch-fp32: needs a method: one of export-numpy,",)
+        "torch-fp32: {method: train-torch}",
+        "torch-fp32: {epochs: 3}",
+        ("torch-fp32: needs a method: one of export-numpy,",),
     ),
     "parent needed": Mistake(
         "{from: torch-fp32, method: export-numpy}",
@@ -176,19 +185,33 @@ LONELY = {
         ("torch-fp32.from: method 'train-torch' starts from data and takes no parent",),
     ),
     "unknown architecture": Mistake(
-        "        train:\n", "        architecture: gapcn\n        train:\n", ("gapcnn.architecture: unknown architecture 'gapcn'", "did you mean 'gapcnn'?")
+        "        train:\n",
+        "        architecture: gapcn\n        train:\n",
+        ("gapcnn.architecture: unknown architecture 'gapcn'", "did you mean 'gapcnn'?"),
     ),
     "unknown variant with an engine": Mistake(
-        "      torch-fp32: [torch]", "      torch-fp33: [torch]", ("engines.torch-fp33: unknown variant", "did you mean 'torch-fp32'?")
+        "      torch-fp32: [torch]",
+        "      torch-fp33: [torch]",
+        ("engines.torch-fp33: unknown variant", "did you mean 'torch-fp32'?"),
     ),
     "step schedule without steps": Mistake(
-        "        train:\n          epochs: 5", "        train:\n          schedule: step", ("gapcnn.train: schedule 'step' needs step_epochs",)
+        "        train:\n          epochs: 5",
+        "        train:\n          schedule: step",
+        ("gapcnn.train: schedule 'step' needs step_epochs",),
     ),
     "wrong type": Mistake("  rounds: 5", "  rounds: many", ("benchmark.rounds: ", "'many'", "integer")),
-    "name of a model": Mistake("      gapcnn:\n", "      Gap_CNN:\n        architecture: gapcnn\n", ("labs.digits.models.Gap_CNN: 'Gap_CNN' is not a name",)),
-    "own host among the others": Mistake("  host: local", "  other_hosts: [local]", ("'local' is this run's own host",)),
-    "mirror without directory": Mistake("data: {source: upstream}", "data: {source: mirror}", ("data.source: 'mirror' needs data.mirror",)),
-}  # fmt: skip
+    "name of a model": Mistake(
+        "      gapcnn:\n",
+        "      Gap_CNN:\n        architecture: gapcnn\n",
+        ("labs.digits.models.Gap_CNN: 'Gap_CNN' is not a name",),
+    ),
+    "own host among the others": Mistake(
+        "  host: local", "  other_hosts: [local]", ("'local' is this run's own host",)
+    ),
+    "mirror without directory": Mistake(
+        "data: {source: upstream}", "data: {source: mirror}", ("data.source: 'mirror' needs data.mirror",)
+    ),
+}
 
 
 def test_the_valid_file_has_no_mistakes(tmp_path: Path) -> None:
@@ -257,8 +280,17 @@ def test_a_key_that_is_there_twice(tmp_path: Path) -> None:
         (b"scale: " + b"s" * 5000, "config.yaml:1: scale: "),
         (b"[" * 600, "config.yaml: the file: not valid YAML: nested too deeply"),
     ],
-    ids=["not UTF-8", "empty", "a list", "words", "a null byte", "a loop of anchors", "an endless name", "endless nesting"],
-)  # fmt: skip
+    ids=[
+        "not UTF-8",
+        "empty",
+        "a list",
+        "words",
+        "a null byte",
+        "a loop of anchors",
+        "an endless name",
+        "endless nesting",
+    ],
+)
 def test_a_file_that_is_no_configuration_at_all(content: bytes, says: str, tmp_path: Path) -> None:
     assert says in "\n".join(mistakes(content, tmp_path))
 
@@ -447,8 +479,9 @@ def test_any_file_at_all_is_an_experiment_or_a_list_of_mistakes(text: str, tmp_p
     try:
         read = experiment(tmp_path, text)
     except ConfigurationError as error:
-        assert error.problems
-        assert len(str(error).splitlines()) == 1 + len(error.problems), "one line per mistake"
+        told, problems = str(error), error.problems
+        assert problems
+        assert len(told.splitlines()) == 1 + len(problems), "one line per mistake"
     else:
         plan = Plan(read)
         for variant in plan.variants.values():

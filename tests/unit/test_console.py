@@ -33,8 +33,9 @@ def told(lines: list[str], word: str) -> list[str]:
     return [line.removeprefix(word).strip() for line in lines if line.startswith(f"{word} ")]
 
 
+@pytest.mark.usefixtures("gpus")
 class TestSummary:
-    def test_names_scale_data_labs_and_jobs(self, gpus: list[str]) -> None:
+    def test_names_scale_data_labs_and_jobs(self) -> None:
         lines = summary(experiment(scale="quick", run="mine", seeds=[4, 7]), {"train_torch": 2, "predict": 6}, {}, 2)
         assert told(lines, "scale") == ["quick, results in results/mine"]
         assert told(lines, "data") == ["upstream"]
@@ -42,25 +43,25 @@ class TestSummary:
         assert told(lines, "jobs") == ["6 predict, 2 train_torch"]
         assert told(lines, "devices") == ["2 CPU cores; no GPU found"]
 
-    def test_names_the_mirror(self, gpus: list[str]) -> None:
+    def test_names_the_mirror(self) -> None:
         lines = summary(experiment(data={"source": "mirror", "mirror": "/data/copy"}), {}, {}, 1)
         assert told(lines, "data") == ["mirror in /data/copy"]
 
-    def test_expected_time_shares_the_cores_but_a_session_is_alone(self, gpus: list[str]) -> None:
+    def test_expected_time_shares_the_cores_but_a_session_is_alone(self) -> None:
         jobs = {"train_torch": 4, "benchmark": 2}
         lines = summary(experiment(), jobs, {"train_torch": 30.0, "benchmark": 60.0}, 2)
         assert told(lines, "time") == ["about 0:03:00 by earlier runs"]
 
-    def test_says_which_stages_the_expected_time_leaves_out(self, gpus: list[str]) -> None:
+    def test_says_which_stages_the_expected_time_leaves_out(self) -> None:
         lines = summary(experiment(), {"predict": 1, "collect": 1, "cost": 1}, {"predict": 5.0}, 1)
         assert told(lines, "time") == [
             "about 0:00:05 by earlier runs, and collect, cost, which have not run here before"
         ]
 
-    def test_has_no_guess_without_earlier_runs(self, gpus: list[str]) -> None:
+    def test_has_no_guess_without_earlier_runs(self) -> None:
         assert told(summary(experiment(), {"predict": 1}, {"other": 3.0}, 1), "time")[0].startswith("unknown")
 
-    def test_warns_of_a_full_training_without_a_gpu_and_names_smaller_scales(self, gpus: list[str]) -> None:
+    def test_warns_of_a_full_training_without_a_gpu_and_names_smaller_scales(self) -> None:
         (warning,) = told(summary(experiment(scale="full"), {"train_torch": 1}, {}, 1), "warning")
         assert "without a GPU" in warning
         assert "scale=quick" in warning
@@ -76,7 +77,7 @@ class TestSummary:
         assert told(lines, "warning") == []
         assert gpu in told(lines, "devices")[0]
 
-    def test_warns_that_generated_data_prove_nothing(self, gpus: list[str]) -> None:
+    def test_warns_that_generated_data_prove_nothing(self) -> None:
         (warning,) = told(summary(experiment(data={"source": "embedded"}), {}, {}, 1), "warning")
         assert "generated" in warning
 

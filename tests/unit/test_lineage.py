@@ -1,4 +1,4 @@
-"""What a job is told of its code: it changes with what the code does, reaches all that is imported, and nothing else."""
+"""What a job is told of its code: all that its stage imports, changed only by what changes what the code does."""
 
 import ast
 import importlib
@@ -196,7 +196,8 @@ def forget(lineage: ModuleType) -> None:
     lineage._hash.cache_clear()
 
 
-def test_late_imports_count_and_imports_for_type_checking_do_not(small_package: Path) -> None:
+@pytest.mark.usefixtures("small_package")
+def test_late_imports_count_and_imports_for_type_checking_do_not() -> None:
     reached = ["smallpackage", "smallpackage.entry", "smallpackage.near", "smallpackage.room", "smallpackage.room.late"]
     assert [token.partition("@")[0] for token in code.tokens("smallpackage.entry")] == reached
 

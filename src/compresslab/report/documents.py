@@ -104,8 +104,9 @@ def execute(notebook: Path, parameters: Mapping[str, Any]) -> nbformat.NotebookN
                 kernel_name=KERNEL,
                 progress_bar=False,
                 log_output=False,
-                # A socket file of this user's in place of open ports.
-                config=Config({"KernelManager": {"transport": "ipc"}}),
+                # Socket files of this notebook's own in place of open ports: Jupyter's default, `kernel-ipc` in the
+                # current folder, would be shared with the report that is written beside this one.
+                config=Config({"KernelManager": {"transport": "ipc", "ip": str(Path(folder) / "kernel")}}),
             )
         except PapermillExecutionError as error:
             raise DocumentError(f"{notebook}: {error.ename}: {error.evalue}") from error

@@ -33,13 +33,12 @@ def locked(state: Path, log: Log) -> Iterator[None]:
     other one ends. The lock is the operating system's and ends with its process, however that ends. A process that
     holds it may take it again: hold it around training, writing the results and :func:`discard` to do all three alone.
     """
-    state.mkdir(parents=True, exist_ok=True)
     lock = _lock(state)
     try:
-        lock.acquire(blocking=False)
+        _acquire(lock, state, blocking=False)
     except Timeout:
         log(f"waiting: {_owner(state)} is training in {state}; this one goes on when that one has ended")
-        lock.acquire()
+        _acquire(lock, state, blocking=True)
     try:
         state.mkdir(parents=True, exist_ok=True)
         write_json(state / "owner.json", {"process": os.getpid(), "host": socket.gethostname()})
@@ -111,6 +110,17 @@ def _checkpoint(state: Path) -> Path:
 def _lock(state: Path) -> FileLock:
     # One object per file and process: whoever holds the lock may take it again.
     return FileLock(state / LOCK, is_singleton=True)
+
+
+def _acquire(lock: FileLock, state: Path, blocking: bool) -> None:
+    while True:
+        state.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(blocking=blocking)
+            return
+        except FileNotFoundError:
+            # The process that was waited for has finished, and has removed the folder with its state.
+            continue
 
 
 def _owner(state: Path) -> str:

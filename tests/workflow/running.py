@@ -1,0 +1,98 @@
+"""Commands in a private copy of the project, and the small experiment that they are given."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PROGRAMS = Path(sys.executable).parent
+
+
+ONE_LAB = """\
+languages: [zh-TW, en]
+labs:
+  mnist-integer:
+    dataset: mnist
+    models:
+      gapcnn:
+        train:
+          optimizer: {name: adam, lr: 0.01}
+        variants:
+          torch-fp32: {method: train-torch}
+          numpy-fp32: {from: torch-fp32, method: export-numpy}
+          numpy-int8-lut: {from: numpy-fp32, method: quantize-numpy, calibration: {images: 64}}
+          onnx-fp32: {from: torch-fp32, method: export-onnx}
+          onnx-int8: {from: onnx-fp32, method: ptq-onnx, calibration: {images: 64}}
+    baseline: numpy-fp32
+"""
+# The smoke scale, cut down further.
+SMALLER = (
+    "--config",
+    "scale=smoke",
+    "seeds=[0,1]",
+    "limits={train_images: 400, validation_images: 100, test_images: 200, epochs: 2}",
+    "benchmark={rounds: 1, calls: 40, seconds: 0.05, warmup_calls: 5, offline_images: 100}",
+)
+LAB = "mnist-integer"
+MODELS = f"results/smoke/models/{LAB}/gapcnn"
+
+# Python runs this in every process of a job, before its program: it writes down which modules the process has loaded
+# in the end, beside the stamp of its job, which children inherit.
+WATCH = """\
+import atexit, os, sys
+argv = sys.orig_argv
+if "--code" in argv:
+    os.environ["JOB_STAMP"] = argv[argv.index("--code") + 1]
+if "JOB_STAMP" in os.environ and "LOADED_MODULES" in os.environ:
+    def note():
+        loaded = [name for name in list(sys.modules) if name.partition(".")[0] == "compresslab"]
+        with open(f"{os.environ['LOADED_MODULES']}/{os.getpid()}", "a") as file:
+            print(os.environ["JOB_STAMP"], *loaded, file=file)
+    atexit.register(note)
+"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A copy of the project in which Snakemake has run, and what it said."""
+
+    project: Path
+    said: str
+    loaded: Path
+
+    @property
+    def results(self) -> Path:
+        """What the run made."""
+        return self.project / "results" / "smoke"
+
+
+def environment(project: Path, **variables: str) -> dict[str, str]:
+    """What a command needs to use the copy's package and this interpreter's programs."""
+    path = f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"
+    return os.environ | {"PYTHONPATH": str(project / "src"), "PATH": path, "NO_COLOR": "1"} | variables
+
+
+def snakemake(project: Path, *options: str, fails: bool = False, **variables: str) -> str:
+    """Run Snakemake in a copy on two cores; all that it says. It must succeed, or fail with status 1."""
+    return run(["snakemake", "--cores", "2", *options], project, fails, **variables)
+
+
+def run(command: Sequence[str], project: Path, fails: bool = False, **variables: str) -> str:
+    """Run a command in a copy of the project; its standard output and error together."""
+    done = subprocess.run(
+        [str(PROGRAMS / command[0]), *command[1:]],
+        cwd=project,
+        env=environment(project, **variables),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=500,
+    )
+    if done.returncode != fails:
+        pytest.fail(f"{' '.join(command)} ended with status {done.returncode}\n{done.stdout}", pytrace=False)
+    return done.stdout
