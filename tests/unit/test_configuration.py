@@ -383,9 +383,12 @@ class TestPlan:
     """Two ways to name a variant: alone, or with its model."""
 
     def lab(self, folder: Path, extra: str) -> Plan:
-        second = VALID.replace("    engines:", "      other:\n        architecture: gapcnn\n        variants:\n"
-                               "          torch-fp32: {method: train-torch}\n"
-                               "          onnx-fp32: {from: torch-fp32, method: export-onnx}\n    engines:")  # fmt: skip
+        other = (
+            "      other:\n        architecture: gapcnn\n        variants:\n"
+            "          torch-fp32: {method: train-torch}\n"
+            "          onnx-fp32: {from: torch-fp32, method: export-onnx}\n"
+        )
+        second = VALID.replace("    engines:", other + "    engines:")
         assert second != VALID
         return Plan(experiment(folder, second.replace("    baseline: torch-fp32\n", extra)))
 
