@@ -388,7 +388,14 @@ class TestPlan:
             "          torch-fp32: {method: train-torch}\n"
             "          onnx-fp32: {from: torch-fp32, method: export-onnx}\n"
         )
-        second = VALID.replace("    engines:", other + "    engines:")
+        other = """\
+      other:
+        architecture: gapcnn
+        variants:
+          torch-fp32: {method: train-torch}
+          onnx-fp32: {from: torch-fp32, method: export-onnx}
+    engines:"""
+        second = VALID.replace("    engines:", other)
         assert second != VALID
         return Plan(experiment(folder, second.replace("    baseline: torch-fp32\n", extra)))
 
@@ -443,9 +450,14 @@ class TestGeneratedFiles:
 
 
 SCALARS = st.one_of(
-    st.none(), st.booleans(), st.integers(-3, 10**20), st.floats(), st.dates(), st.binary(max_size=3),
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 10**20),
+    st.floats(),
+    st.dates(),
+    st.binary(max_size=3),
     st.sampled_from(["", "full", "mnist", "torch-fp32", "train-torch", "x" * 300, "../smoke", "a\0b", "名", "\n"]),
-)  # fmt: skip
+)
 TREES = st.recursive(
     SCALARS,
     lambda inner: (

@@ -101,6 +101,14 @@ def test_literals_with_equal_source_have_equal_hashes_and_others_do_not(value: o
         assert hashed(f"X = {value!r}", folder) != hashed(f"X = [{value!r}, 0]", folder)
 
 
+def test_no_two_literals_are_alike(tmp_path: Path) -> None:
+    numbers = ["0", "1", "2", "0.0", "1.0", "0j", "-1"]
+    texts = ["''", "'x'", "b''", "b'x'", "'0'", "f''"]
+    others = ["True", "False", "None", "...", "()", "[]", "{}", "(0,)", "[0]", "{0}", "{0: 0}"]
+    literals = [*numbers, *texts, *others]
+    assert len({hashed(f"X = {literal}", tmp_path) for literal in literals}) == len(literals)
+
+
 def test_a_module_that_does_not_parse_is_hashed_too(tmp_path: Path) -> None:
     assert hashed("x = (", tmp_path) != hashed("x = ((", tmp_path)
 

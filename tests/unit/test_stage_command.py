@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -109,8 +110,15 @@ def test_the_log_keeps_what_was_said_and_stderr_says_it_too(tmp_path: Path) -> N
     log = tmp_path / "deep" / "stage.log"
     done = stage(tmp_path, "log.info('%d images', 12)", "--log", str(log))
     assert done.returncode == 0
-    assert log.read_text().rstrip().endswith("12 images")
     assert done.stderr == "12 images\n"
+    assert [line.partition(" ")[2] for line in log.read_text().splitlines()][:-1] == ["12 images"]
+
+
+def test_the_log_ends_with_time_and_memory(tmp_path: Path) -> None:
+    log = tmp_path / "stage.log"
+    stage(tmp_path, "block = b'x' * 200_000_000", "--log", str(log))
+    (memory,) = re.findall(r"done in \d+\.\d s, peak memory (\d+) MB\n$", log.read_text())
+    assert 200 < int(memory) < 500
 
 
 def test_a_failure_puts_its_cause_first_into_the_log_and_ends_with_status_1(tmp_path: Path) -> None:

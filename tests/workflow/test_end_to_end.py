@@ -133,10 +133,10 @@ def test_every_module_that_a_job_loaded_is_among_its_code(tiny_run: Run) -> None
 
 @pytest.fixture(scope="module")
 def again(tmp_path_factory: pytest.TempPathFactory, copy_project: Callable[[Path], Path]) -> Path:
-    """The same experiment up to its tables, run elsewhere, jobs in another order on one core."""
+    """The same experiment up to its tables, run elsewhere."""
     project = copy_project(tmp_path_factory.mktemp("again") / "elsewhere" / "lab")
     (project / "config.yaml").write_text(ONE_LAB)
-    snakemake(project, "merge", "--cores", "1", *SMALLER)
+    snakemake(project, "merge", *SMALLER)
     return project
 
 

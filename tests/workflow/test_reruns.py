@@ -57,10 +57,10 @@ labs:
         train: {epochs: 1}
         variants:
           torch-fp32: {method: train-torch}
-          onnx-fp32: {from: torch-fp32, method: export-onnx}
 """
 # What a lab's settings or a new seed must not reach, and the page of all labs.
 OF_ALL_LABS = {"merge", "index"}
+OF_REPORTS = ("report/locale/", "report/narrative/", "report/notebooks/", "report/styles/")
 
 
 @dataclass(frozen=True)
@@ -262,13 +262,21 @@ def test_one_labs_epochs_rerun_that_lab_from_the_training_on(answers: Answers) -
     assert {job.rule for job in wanted if job.lab != "second-study"} <= OF_ALL_LABS
 
 
-@pytest.mark.parametrize("path", [path for path in report_sources() if path != "report/claims.yaml"])
+@pytest.mark.parametrize("path", [path for path in report_sources() if path.startswith(OF_REPORTS)])
 def test_a_sentence_of_the_report_reruns_report_jobs_only(path: str, answers: Answers) -> None:
     wanted = answers.wanted[path]
     users = [job.name for job in answers.jobs.values() if path in job.inputs]
     assert users, f"no job has {path} among its inputs: an edit would go unnoticed"
     assert wanted == answers.after(users)
     assert {answers.jobs[name].rule for name in wanted} <= rules("report")
+
+
+def test_captions_of_snakemakes_own_report_rerun_nothing(answers: Answers) -> None:
+    """`snakemake --report` reads them when it is asked for."""
+    captions = [path for path in report_sources() if path.endswith(".rst")]
+    assert captions
+    assert [path for path in captions if answers.wanted[path]] == []
+    assert all(path.startswith(OF_REPORTS) or path in {*captions, "report/claims.yaml"} for path in report_sources())
 
 
 def test_a_labs_own_narrative_reruns_that_labs_report_only(answers: Answers) -> None:

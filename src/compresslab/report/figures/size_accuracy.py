@@ -114,5 +114,13 @@ def _label(axes: Axes, points: list[Point]) -> None:
                 va="center" if len(point.names) == 1 else "bottom",
                 fontsize=7.8,
                 color=INK,
-                arrowprops={"arrowstyle": "-", "color": MUTED, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 4},
+                arrowprops={
+                    "arrowstyle": "-",
+                    "color": MUTED,
+                    "linewidth": 0.6,
+                    "shrinkA": 0,
+                    "shrinkB": 4,
+                    # From the near edge of the text: a line from its middle would strike out the names below.
+                    "relpos": (1.0, 0.0) if is_right else (0.0, 0.5),
+                },
             )
