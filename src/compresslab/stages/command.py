@@ -8,6 +8,7 @@ OpenMP and BLAS read them once, when they are loaded.
 import argparse
 import json
 import logging
+import re
 import resource
 import sys
 import time
@@ -23,6 +24,9 @@ from compresslab.engines.contract import set_threads
 from compresslab.lineage import code
 
 log = logging.getLogger("compresslab")
+
+MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
+"""Unit of `ru_maxrss`: bytes on macOS, KiB elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +86,18 @@ def _keep_log(path: Path | None) -> None:
 
 
 def _peak_memory_mb() -> float:
-    """Peak resident memory of this process or of its largest child, in MB (Linux counts in KiB, macOS in bytes)."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    peaks = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return max(peaks) * unit / 1e6
+    """Peak resident memory of this process or of its largest child, in MB."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return max(_own_peak(), children) * MAXRSS_BYTES / 1e6
+
+
+def _own_peak() -> int:
+    """Peak resident memory of this process, in the unit of `ru_maxrss`."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # On Linux ru_maxrss also remembers the process that started this one, however large that was.
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="ascii")).group(1))  # type: ignore[union-attr]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _in_words(error: Exception) -> str:
