@@ -12,7 +12,7 @@ subject = {}
 language = "en"
 narrative = ""
 tables = ""
-card = ""
+cards = []
 figures = ""
 hosts = {}
 networks = {}
@@ -30,7 +30,7 @@ from compresslab.report.narrative import write
 evidence = read_evidence(
     Subject.from_json(subject),
     Path(tables),
-    Path(card),
+    [Path(card) for card in cards],
     {name: Path(path) for name, path in hosts.items()},
     {name: Path(path) for name, path in networks.items()},
 )

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from compresslab.compress import fixed_point
 from compresslab.data.preprocessing import Preprocessing
+from compresslab.models.numpy.activations import CURVES
 from compresslab.models.numpy.affine import Affine
 from compresslab.models.numpy.network import Layer, Network
 
@@ -133,7 +134,7 @@ def networks(draw, smallest: int = 4, largest: int = 9) -> Network:
             padding = draw(st.integers(0, 2))
             kernel = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
             weight = numbers.codes((*kernel, shape[2], draw(st.integers(1, 5))))
-            activation = draw(st.sampled_from(["none", "relu", "selu", "gelu"]))
+            activation = draw(st.sampled_from(["none", "relu", "selu", "gelu", "swish"]))
             arrays = numbers.weighted(weight, activation)
             layer = Layer(f"conv{index}", "conv2d", activation, draw(st.integers(1, 2)), padding, arrays=arrays)
         try:
@@ -173,7 +174,7 @@ class _Numbers:
         arrays = {"weight": weight, "bias": bias}
         arrays |= self._factors(outputs if self._granularity == "channel" else 1, 90 * 90 * inputs**0.5)
         arrays |= self._affine_arrays("output")
-        if activation in ("selu", "gelu"):
+        if activation in CURVES:
             arrays |= self._affine_arrays("preactivation") | self._curve()
         return arrays
 

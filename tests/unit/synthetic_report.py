@@ -225,7 +225,7 @@ def subject() -> dict:
         "host": HOST,
         "seeds": list(SEEDS),
         "languages": ["zh-TW", "en"],
-        "dataset": "mnist",
+        "datasets": ["mnist"],
         "models": {MODEL: {"architecture": MODEL, "train": train, "variants": variants}},
     }
 
@@ -477,11 +477,11 @@ def _comparisons(random: np.random.Generator) -> pd.DataFrame:
                         "lab": LAB,
                         "model": MODEL,
                         "variant": variant,
-                        "parent": entry["from"],
+                        "reference": entry["from"],
                         "seed": seed,
                         "images": 10000,
                         "agreement_percent": 100 - 2 * loss - (0.1 if loss else 0),
-                        "only_parent_correct": int(120 * loss),
+                        "only_reference_correct": int(120 * loss),
                         "only_variant_correct": int(60 * loss),
                         "mcnemar_p": 0.0004 if loss > 0.2 else 1 - loss,
                         "accuracy_difference_points": -loss,

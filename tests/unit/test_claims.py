@@ -329,7 +329,7 @@ def test_the_ledger_names_variants_and_parents_of_the_configuration():
             assert metric.where["variant"] in variants, judged.id
             assert metric.where.get("baseline_variant", "numpy-fp32") in variants, judged.id
             if metric.table == "comparisons":
-                assert metric.where["parent"] == variants[metric.where["variant"]]["from"], judged.id
+                assert metric.where["reference"] == variants[metric.where["variant"]]["from"], judged.id
 
 
 SIZES = {"numpy-fp32": (24872, 0), "numpy-int8-dequant": (6218, 512), "numpy-int8-dequant-pwl": (6218, 0),

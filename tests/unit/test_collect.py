@@ -64,10 +64,10 @@ def test_tables_of_all_labs_stand_together(tmp_path):
 
 
 def test_a_comparison_fits_its_table(tmp_path):
-    row = pd.DataFrame([compare(predictions(0), predictions(1))]).assign(parent="numpy-fp32")
+    row = pd.DataFrame([compare(predictions(0), predictions(1))]).assign(reference="numpy-fp32")
     collect_lab(tmp_path, {"comparisons": [identified(row, VARIANT, 0)]})
     written = read_table(tmp_path / "comparisons.csv")
-    assert written["parent"].tolist() == ["numpy-fp32"]
+    assert written["reference"].tolist() == ["numpy-fp32"]
     assert written["mcnemar_p"].item() == pytest.approx(row["mcnemar_p"].item(), rel=1e-9)
 
 
@@ -170,7 +170,7 @@ def test_every_number_names_its_unit_or_is_a_plain_count(name):
         "macs",
     }
     plain |= {"flops", "learning_rate", "train_loss", "validation_loss", "mean_loss", "mcnemar_p", "max_abs_difference"}
-    plain |= {"only_parent_correct", "only_variant_correct"}
+    plain |= {"only_reference_correct", "only_variant_correct"}
     units = ("_percent", "_points", "_bytes", "_ms", "_s", "_db", "_ratio", "_ratio_low", "_ratio_high")
     if name == "claims":  # its unit is a column
         return

@@ -118,14 +118,14 @@ def test_sums_beyond_single_precision_are_carried_in_double():
     assert rounding.dtype == np.float64
 
 
-@pytest.mark.parametrize("activation", ["selu", "gelu"])
+@pytest.mark.parametrize("activation", ["selu", "gelu", "swish"])
 def test_the_table_is_the_rounded_function(activation):
     entering, leaving = affine_parameters(-6, 4), affine_parameters(-1.8, 4.3)
     reals = entering.dequantize(CODES).astype(np.float64)
     np.testing.assert_array_equal(table(activation, entering, leaving), leaving.quantize(activate(reals, activation)))
 
 
-@pytest.mark.parametrize("activation", ["selu", "gelu"])
+@pytest.mark.parametrize("activation", ["selu", "gelu", "swish"])
 @pytest.mark.parametrize(("segments", "tolerance"), [(4, 12), (8, 4), (16, 2), (64, 1)])
 def test_straight_lines_approach_the_table(activation, segments, tolerance):
     entering, leaving = affine_parameters(-6, 4), affine_parameters(-1.8, 4.3)
@@ -138,7 +138,7 @@ def test_straight_lines_approach_the_table(activation, segments, tolerance):
     assert [array.dtype for array in lines] == [np.int8, np.int16, np.int32, np.int8]
 
 
-@given(st.floats(0.1, 50), st.floats(0.1, 50), st.sampled_from(["selu", "gelu"]), st.integers(2, 40))
+@given(st.floats(0.1, 50), st.floats(0.1, 50), st.sampled_from(["selu", "gelu", "swish"]), st.integers(2, 40))
 @settings(max_examples=30, deadline=None)
 def test_straight_lines_fit_their_integers_at_any_scale(below, above, activation, segments):
     entering = affine_parameters(-below, above)
@@ -166,7 +166,7 @@ def test_knots_are_the_best_of_all():
         place_knots(grid, outputs, 8)
 
 
-@pytest.mark.parametrize("activation", ["selu", "gelu"])
+@pytest.mark.parametrize("activation", ["selu", "gelu", "swish"])
 def test_the_real_approximation_is_close_and_follows_the_tails(activation):
     values = np.linspace(-30, 30, 4001).astype(np.float32)
     error = np.abs(approximate(values, activation, 16) - activate(values.astype(np.float64), activation))

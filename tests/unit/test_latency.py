@@ -92,11 +92,12 @@ def images(tmp_path: Path) -> Path:
 
 
 def cell(tmp_path: Path, engine: str, variant: str = "fp32", threads: int = 1) -> Cell:
-    return Cell("net", variant, engine, tmp_path / f"{variant}-{threads}.log", threads)
+    return Cell("net", variant, engine, tmp_path / f"{variant}-{threads}.log", tmp_path / "images.npy", threads)
 
 
 def session(cells: list[Cell], images: Path, protocol: Protocol = SHORT, seed: int = 0) -> SessionResult:
-    return run_session(cells, protocol, images, seed=seed, progress=False)
+    assert all(cell.images == images for cell in cells)
+    return run_session(cells, protocol, seed=seed, progress=False)
 
 
 def test_a_session_gives_rows_and_raw_samples(tmp_path: Path, engines: MakeEngine, images: Path) -> None:

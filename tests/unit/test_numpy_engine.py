@@ -17,7 +17,7 @@ from compresslab.models.numpy.network import Network, save
 from compresslab.models.torch import gapcnn
 
 GRAY = Preprocessing((0.1307,), (0.3081,))
-ACTIVATIONS = [nn.Identity, nn.ReLU, nn.SELU, lambda: nn.GELU(approximate="tanh")]
+ACTIVATIONS = [nn.Identity, nn.ReLU, nn.SELU, lambda: nn.GELU(approximate="tanh"), nn.SiLU]
 
 
 def digits(count: int, seed: int = 0) -> np.ndarray:

@@ -90,7 +90,7 @@ def test_dequantized_logits_are_close_to_float(network, images, curves, tmp_path
     assert {values.dtype for values in trace.values()} == {np.dtype(np.float32)}
 
 
-@pytest.mark.parametrize("activation", ["none", "relu", "selu", "gelu"])
+@pytest.mark.parametrize("activation", ["none", "relu", "selu", "gelu", "swish"])
 @pytest.mark.parametrize("arithmetic", ["integer", "dequantized"])
 def test_a_network_may_end_in_any_activation(arithmetic, activation):
     generator = np.random.default_rng(0)

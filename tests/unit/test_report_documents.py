@@ -145,7 +145,7 @@ def test_the_whole_way_from_the_notebook(figures: Path, tmp_path: Path, monkeypa
         "language": "en",
         "narrative": str(narrative_path("a-sixth-lab", "en")),
         "tables": str(paths["tables"]),
-        "card": str(paths["card"]),
+        "cards": [str(paths["card"])],
         "figures": str(figures),
         "hosts": {"local": str(paths["host"])},
     }
@@ -166,7 +166,7 @@ def test_the_index_leads_to_every_document_in_both_languages(tmp_path: Path) -> 
     require_face("zh-TW")
     paths = synthetic_report.write_run(tmp_path, embedded=True, scale="smoke")
     subject = Subject.from_json(synthetic_report.subject() | {"scale": "smoke", "source": "embedded"})
-    evidence = read_evidence(subject, paths["tables"], paths["card"], {"local": paths["host"]})
+    evidence = read_evidence(subject, paths["tables"], [paths["card"]], {"local": paths["host"]})
     index.write_index(tmp_path / "index.html", [evidence], [language(tag, REPORT) for tag in ("zh-TW", "en")], REPORT)
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     for tag in ("zh-TW", "en"):

@@ -27,7 +27,7 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
     paths = synthetic_report.write_run(folder)
     networks = {name: paths["networks"] / name / "model.npz" for name in synthetic_report.networks()}
     subject = Subject.from_json(synthetic_report.subject())
-    return read_evidence(subject, paths["tables"], paths["card"], {"local": paths["host"]}, networks)
+    return read_evidence(subject, paths["tables"], [paths["card"]], {"local": paths["host"]}, networks)
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +166,7 @@ def test_generated_data_and_smoke_scale_carry_a_banner_at_the_top(
 ) -> None:
     card = evidence.card.model_copy(update={"embedded": True})
     subject = dataclasses.replace(evidence.subject, scale="smoke")
-    text = report(dataclasses.replace(evidence, card=card, subject=subject), figures, tag, template)
+    text = report(dataclasses.replace(evidence, cards=(card,), subject=subject), figures, tag, template)
     assert text.index("::: {.banner}") < 200
     assert ("沒有意義" if tag == "zh-TW" else "mean nothing") in text
     assert "{.banner}" not in report(evidence, figures, tag, template)

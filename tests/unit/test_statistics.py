@@ -182,25 +182,25 @@ def one_hot(answers, labels, classes=2):
     return Predictions(np.eye(classes, dtype=np.float32)[answers], np.asarray(labels), np.arange(len(labels)))
 
 
-def pair_of_predictions(only_variant, only_parent, both):
-    labels = np.zeros(only_variant + only_parent + both, np.int64)
+def pair_of_predictions(only_variant, only_reference, both):
+    labels = np.zeros(only_variant + only_reference + both, np.int64)
     variant, parent = labels.copy(), labels.copy()
     parent[:only_variant] = 1
-    variant[only_variant : only_variant + only_parent] = 1
+    variant[only_variant : only_variant + only_reference] = 1
     return one_hot(variant, labels), one_hot(parent, labels)
 
 
 @pytest.mark.parametrize(
-    ("only_variant", "only_parent", "verdict"),
+    ("only_variant", "only_reference", "verdict"),
     [(40, 10, "better"), (10, 40, "worse"), (12, 10, "noise"), (5, 0, "noise")],
 )
-def test_verdicts_of_a_comparison(only_variant, only_parent, verdict):
-    row = compare(*pair_of_predictions(only_variant, only_parent, both=950))
+def test_verdicts_of_a_comparison(only_variant, only_reference, verdict):
+    row = compare(*pair_of_predictions(only_variant, only_reference, both=950))
     assert row["accuracy_verdict"] == verdict
-    assert (row["only_variant_correct"], row["only_parent_correct"]) == (only_variant, only_parent)
-    images = only_variant + only_parent + 950
+    assert (row["only_variant_correct"], row["only_reference_correct"]) == (only_variant, only_reference)
+    images = only_variant + only_reference + 950
     assert row["images"] == images
-    assert row["accuracy_difference_points"] == pytest.approx(100 * (only_variant - only_parent) / images)
+    assert row["accuracy_difference_points"] == pytest.approx(100 * (only_variant - only_reference) / images)
     assert row["agreement_percent"] == pytest.approx(100 * 950 / images)
 
 

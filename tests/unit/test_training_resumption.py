@@ -1,5 +1,6 @@
 """A training that is killed and started again ends in the bits of one that never stopped."""
 
+import io
 import json
 import multiprocessing
 import os
@@ -19,10 +20,12 @@ from torch import nn
 
 from compresslab.config.training import Optimizer, Recipe
 from compresslab.train import checkpoint
-from compresslab.train.classifier import TrainingResult, train
+from compresslab.train.loop import TrainingData, TrainingResult
+from compresslab.train.torch.classifier import TorchLearner, train
 
 TRAIN = textures(120, seed=1)
 VALIDATION = textures(40, seed=2)
+DATA = TrainingData(TRAIN, VALIDATION, PREPROCESSING)
 RECIPE = Recipe(epochs=5, batch=32, optimizer=Optimizer(name="adam", lr=0.01), schedule="one-cycle")
 # Forked processes need no seconds to import PyTorch again; with one thread there is nothing that a fork could break.
 PROCESSES = multiprocessing.get_context("fork")
@@ -44,7 +47,7 @@ def run(
         if stop_after and line.startswith(f"epoch {stop_after}/"):
             raise Killed
 
-    return train(module, TRAIN, VALIDATION, PREPROCESSING, recipe, 0, state, key, log)
+    return train(module, DATA, recipe, 0, state, key, log)
 
 
 def assert_same(module: nn.Module, result: TrainingResult, other: nn.Module, again: TrainingResult) -> None:
@@ -133,7 +136,7 @@ def test_another_fingerprint_starts_afresh_and_says_so(tmp_path: Path) -> None:
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.data())
 def test_a_damaged_checkpoint_is_never_used(tmp_path: Path, data: st.DataObject) -> None:
-    checkpoint.save(tmp_path, "same", {"weights": torch.arange(50.0), "history": [{"epoch": 1}]})
+    checkpoint.save(tmp_path, "same", [{"epoch": 1, "train_loss": 0.125}], b"weights" * 20)
     whole = (tmp_path / "checkpoint").read_bytes()
     position = data.draw(st.integers(0, len(whole) - 1))
     if data.draw(st.booleans()):
@@ -154,9 +157,11 @@ class Trap:
 
 def test_a_checkpoint_cannot_execute_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    checkpoint.save(tmp_path, "same", {"trap": Trap()})
+    sprung = io.BytesIO()
+    torch.save({"module": Trap()}, sprung)
+    learner = TorchLearner(gapcnn(), DATA, RECIPE, torch.device("cpu"))
     with pytest.raises(pickle.UnpicklingError):
-        checkpoint.load(tmp_path, "same", print)
+        learner.restore(sprung.getvalue())
     assert not (tmp_path / "sprung").exists()
 
 

@@ -3,7 +3,7 @@
 
 rule collect:
     input:
-        data=lambda wildcards: Path(data_of_lab(wildcards)).with_suffix(".json"),
+        cards=cards_of_lab,
         predictions=predictions_of_lab,
         layers=layers_of_lab,
         trainings=trainings_of_lab,
@@ -23,6 +23,7 @@ rule collect:
             host=HOSTS,
             lab=wildcards.lab,
         ),
+        studies=studies_of_lab,
         claims=project_file("report/claims.yaml"),
     output:
         expand("results/{{run}}/tables/{{lab}}/{table}.csv", table=TABLES),
@@ -41,7 +42,7 @@ rule collect:
     message:
         "Collecting the tables of {wildcards.lab}"
     shell:
-        "python -m compresslab.stages.collect --run {params.run} --data {input.data} --claims {input.claims}"
+        "python -m compresslab.stages.collect --run {params.run} --cards {input.cards} --claims {input.claims}"
         " --out {params.out} --spec {params.spec:q} --code {params.stamp} --log {log}"
 
 

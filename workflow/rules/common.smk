@@ -4,7 +4,7 @@ import re
 import sys
 from pathlib import Path
 
-from compresslab.config.inventory import dataset_module, figure_needs, figures, module_name
+from compresslab.config.inventory import dataset_module, figure_needs, figures, module_name, raw_name, studies, study_module
 from compresslab.config.load import load
 from compresslab.config.plan import Plan
 from compresslab.config.problems import ConfigurationError
@@ -31,9 +31,11 @@ HOSTS = [HOST, *EXPERIMENT.benchmark.other_hosts]
 LANGUAGES = EXPERIMENT.languages
 FIGURES = [module_name(name) for name in figures()]
 TABLES = (
-    "scores scores_by_class confusion training costs cost_layers latency speed audit skipped comparisons layers claims"
+    "scores scores_by_class confusion training costs cost_layers latency speed sparse_products audit skipped"
+    " comparisons layers claims"
 ).split()
 FIRST_SEED = PLAN.seeds[0]
+DATASETS = sorted({variant.dataset for variant in PLAN.variants.values()})
 
 
 def any_of(names):
@@ -46,10 +48,12 @@ wildcard_constraints:
     lab=any_of(PLAN.labs),
     variant=any_of(PLAN.variants),
     reference=any_of(PLAN.variants),
-    dataset=any_of({lab.dataset for lab in EXPERIMENT.labs.values()}),
+    dataset=any_of(DATASETS),
+    raw=any_of({raw_name(dataset) for dataset in DATASETS}),
     source=SOURCE,
     host=any_of(HOSTS),
     seed=r"\d+",
+    study=any_of(studies()),
 
 
 def project_file(path):
@@ -78,8 +82,13 @@ def data_of_variant(wildcards):
 
 
 def data_of_lab(wildcards):
-    """The prepared dataset of a lab."""
-    return prepared(PLAN.lab(wildcards.lab).dataset)
+    """The prepared datasets of a lab, the first one first."""
+    return [prepared(dataset) for dataset in PLAN.datasets(wildcards.lab)]
+
+
+def cards_of_lab(wildcards):
+    """The data cards of a lab."""
+    return [str(Path(data).with_suffix(".json")) for data in data_of_lab(wildcards)]
 
 
 def parent_model(wildcards):
@@ -92,9 +101,21 @@ def model(wildcards):
     return PLAN.model_file(wildcards.variant, wildcards.seed, RUN)
 
 
-def dataset_code(name):
-    """Entry modules of a data stage: the dataset's own module is found by its name."""
-    return lambda wildcards: stage(name, dataset_module(wildcards.dataset, wildcards.source))
+def raw_files(wildcards):
+    """The list of the raw files that a dataset reads, which several datasets may share; generated data read none."""
+    if wildcards.source == "embedded":
+        return []
+    return [f"data/raw/{wildcards.source}/{raw_name(wildcards.dataset)}/fetched.json"]
+
+
+def fetch_code(wildcards):
+    """Entry modules of a fetch: the module that names the files is found by its name."""
+    return stage("fetch", dataset_module(wildcards.raw, wildcards.source))
+
+
+def prepare_code(wildcards):
+    """Entry modules of a preparation: the dataset's own module is found by its name."""
+    return stage("prepare", dataset_module(wildcards.dataset, wildcards.source))
 
 
 def predict_code(wildcards):
@@ -127,6 +148,21 @@ def benchmark_code(wildcards):
         for name in PLAN.code_of_engine(variant.id, engine)
     ]
     return stage("benchmark", "compresslab.measure.worker", *sorted(set(engines)))
+
+
+def method_code(name):
+    """Entry modules of a method: its stage, and the architecture that it builds or opens by name."""
+    return lambda wildcards: stage(name, *PLAN.code_of_method(wildcards.variant))
+
+
+def threads_of_training(wildcards):
+    """Threads of a training, which are part of its result's identity."""
+    return PLAN.variants[wildcards.variant].method.threads
+
+
+def benchmarked_data(wildcards):
+    """The dataset of every cell of a session, in the order of its slice."""
+    return [prepared(variant.dataset) for variant in PLAN.of_lab(wildcards.lab) for _ in PLAN.engines(variant)]
 
 
 def benchmarked_models(wildcards):
@@ -168,6 +204,16 @@ def trainings_of_lab(wildcards):
         variant=ids,
         seed=PLAN.seeds,
     )
+
+
+def study_code(wildcards):
+    """Entry modules of a study, which is loaded by name."""
+    return stage("study", study_module(wildcards.study))
+
+
+def studies_of_lab(wildcards):
+    """Tables of the lab's studies on this run's host."""
+    return [f"results/{RUN}/studies/{HOST}/{wildcards.lab}/{study}.csv" for study in PLAN.lab(wildcards.lab).studies]
 
 
 def report_sources(*folders, lab=None):

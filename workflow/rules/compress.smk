@@ -1,4 +1,164 @@
-# Methods that make a variant smaller: quantization without further training.
+# Methods that make a variant smaller: pruning and clustering with further training, quantization with and without.
+
+
+rule prune_torch:
+    input:
+        data=data_of_variant,
+        parent=parent_model,
+    output:
+        model="results/{run}/models/{variant}/seed-{seed}/model.safetensors",
+        card="results/{run}/models/{variant}/seed-{seed}/card.json",
+        training="results/{run}/models/{variant}/seed-{seed}/training.csv",
+    log:
+        "results/{run}/logs/prune-torch/{variant}/seed-{seed}.log",
+    wildcard_constraints:
+        variant=any_of(PLAN.made_by("prune-torch")),
+    conda:
+        "../../envs/torch.yaml"
+    threads: threads_of_training
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        spec=method_slice,
+        code=lambda wildcards: tokens(*method_code("prune_torch")(wildcards)),
+        stamp=lambda wildcards: stamp(*method_code("prune_torch")(wildcards)),
+        state="results/{run}/state/{variant}/seed-{seed}",
+        threads=threads_of_training,
+    message:
+        "Pruning {wildcards.variant}, seed {wildcards.seed}"
+    shell:
+        "python -m compresslab.stages.prune_torch --data {input.data} --parent {input.parent} --state {params.state}"
+        " --model {output.model} --card {output.card} --training {output.training}"
+        " --threads {params.threads} --spec {params.spec:q} --code {params.stamp} --log {log}"
+
+
+rule prune_channels:
+    input:
+        data=data_of_variant,
+        parent=parent_model,
+    output:
+        model="results/{run}/models/{variant}/seed-{seed}/model.safetensors",
+        card="results/{run}/models/{variant}/seed-{seed}/card.json",
+        training="results/{run}/models/{variant}/seed-{seed}/training.csv",
+    log:
+        "results/{run}/logs/prune-channels/{variant}/seed-{seed}.log",
+    wildcard_constraints:
+        variant=any_of(PLAN.made_by("prune-channels")),
+    conda:
+        "../../envs/torch.yaml"
+    threads: threads_of_training
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        spec=method_slice,
+        code=lambda wildcards: tokens(*method_code("prune_channels")(wildcards)),
+        stamp=lambda wildcards: stamp(*method_code("prune_channels")(wildcards)),
+        state="results/{run}/state/{variant}/seed-{seed}",
+        threads=threads_of_training,
+    message:
+        "Pruning channels of {wildcards.variant}, seed {wildcards.seed}"
+    shell:
+        "python -m compresslab.stages.prune_channels --data {input.data} --parent {input.parent} --state {params.state}"
+        " --model {output.model} --card {output.card} --training {output.training}"
+        " --threads {params.threads} --spec {params.spec:q} --code {params.stamp} --log {log}"
+
+
+rule prune_tfmot:
+    input:
+        data=data_of_variant,
+        parent=parent_model,
+    output:
+        model="results/{run}/models/{variant}/seed-{seed}/model.safetensors",
+        card="results/{run}/models/{variant}/seed-{seed}/card.json",
+        training="results/{run}/models/{variant}/seed-{seed}/training.csv",
+    log:
+        "results/{run}/logs/prune-tfmot/{variant}/seed-{seed}.log",
+    wildcard_constraints:
+        variant=any_of(PLAN.made_by("prune-tfmot")),
+    conda:
+        "../../envs/tensorflow.yaml"
+    threads: threads_of_training
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        spec=method_slice,
+        code=lambda wildcards: tokens(*method_code("prune_tfmot")(wildcards)),
+        stamp=lambda wildcards: stamp(*method_code("prune_tfmot")(wildcards)),
+        state="results/{run}/state/{variant}/seed-{seed}",
+        threads=threads_of_training,
+    message:
+        "Pruning {wildcards.variant}, seed {wildcards.seed}"
+    shell:
+        "python -m compresslab.stages.prune_tfmot --data {input.data} --parent {input.parent} --state {params.state}"
+        " --model {output.model} --card {output.card} --training {output.training}"
+        " --threads {params.threads} --spec {params.spec:q} --code {params.stamp} --log {log}"
+
+
+rule cluster_tfmot:
+    input:
+        data=data_of_variant,
+        parent=parent_model,
+    output:
+        model="results/{run}/models/{variant}/seed-{seed}/model.safetensors",
+        card="results/{run}/models/{variant}/seed-{seed}/card.json",
+        training="results/{run}/models/{variant}/seed-{seed}/training.csv",
+    log:
+        "results/{run}/logs/cluster-tfmot/{variant}/seed-{seed}.log",
+    wildcard_constraints:
+        variant=any_of(PLAN.made_by("cluster-tfmot")),
+    conda:
+        "../../envs/tensorflow.yaml"
+    threads: threads_of_training
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        spec=method_slice,
+        code=lambda wildcards: tokens(*method_code("cluster_tfmot")(wildcards)),
+        stamp=lambda wildcards: stamp(*method_code("cluster_tfmot")(wildcards)),
+        state="results/{run}/state/{variant}/seed-{seed}",
+        threads=threads_of_training,
+    message:
+        "Clustering the weights of {wildcards.variant}, seed {wildcards.seed}"
+    shell:
+        "python -m compresslab.stages.cluster_tfmot --data {input.data} --parent {input.parent} --state {params.state}"
+        " --model {output.model} --card {output.card} --training {output.training}"
+        " --threads {params.threads} --spec {params.spec:q} --code {params.stamp} --log {log}"
+
+
+rule qat_tfmot:
+    input:
+        data=data_of_variant,
+        parent=parent_model,
+    output:
+        model="results/{run}/models/{variant}/seed-{seed}/model.tflite",
+        card="results/{run}/models/{variant}/seed-{seed}/card.json",
+        training="results/{run}/models/{variant}/seed-{seed}/training.csv",
+    log:
+        "results/{run}/logs/qat-tfmot/{variant}/seed-{seed}.log",
+    wildcard_constraints:
+        variant=any_of(PLAN.made_by("qat-tfmot")),
+    conda:
+        "../../envs/tensorflow.yaml"
+    threads: threads_of_training
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        spec=method_slice,
+        code=lambda wildcards: tokens(*method_code("qat_tfmot")(wildcards)),
+        stamp=lambda wildcards: stamp(*method_code("qat_tfmot")(wildcards)),
+        state="results/{run}/state/{variant}/seed-{seed}",
+        threads=threads_of_training,
+    message:
+        "Training to int8: {wildcards.variant}, seed {wildcards.seed}"
+    shell:
+        "python -m compresslab.stages.qat_tfmot --data {input.data} --parent {input.parent} --state {params.state}"
+        " --model {output.model} --card {output.card} --training {output.training}"
+        " --threads {params.threads} --spec {params.spec:q} --code {params.stamp} --log {log}"
 
 
 rule quantize_numpy:

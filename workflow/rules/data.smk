@@ -7,24 +7,24 @@ localrules:
 
 rule fetch:
     output:
-        "data/raw/{source}/{dataset}/fetched.json",
+        "data/raw/{source}/{raw}/fetched.json",
     log:
-        "data/logs/fetch/{source}/{dataset}.log",
+        "data/logs/fetch/{source}/{raw}.log",
     conda:
         "../../envs/numpy.yaml"
     params:
-        spec=lambda wildcards: PLAN.data_slice(wildcards.dataset),
-        code=lambda wildcards: tokens(*dataset_code("fetch")(wildcards)),
-        stamp=lambda wildcards: stamp(*dataset_code("fetch")(wildcards)),
+        spec=lambda wildcards: PLAN.data_slice(wildcards.raw),
+        code=lambda wildcards: tokens(*fetch_code(wildcards)),
+        stamp=lambda wildcards: stamp(*fetch_code(wildcards)),
     message:
-        "Fetching {wildcards.dataset} from {wildcards.source}"
+        "Fetching {wildcards.raw} from {wildcards.source}"
     shell:
         "python -m compresslab.stages.fetch --out {output} --spec {params.spec:q} --code {params.stamp} --log {log}"
 
 
 rule prepare:
     input:
-        lambda wildcards: [] if wildcards.source == "embedded" else rules.fetch.output,
+        raw_files,
     output:
         data="data/prepared/{source}/{dataset}.npz",
         card="data/prepared/{source}/{dataset}.json",
@@ -34,13 +34,9 @@ rule prepare:
         "../../envs/numpy.yaml"
     params:
         spec=lambda wildcards: PLAN.preparation_slice(wildcards.dataset),
-        code=lambda wildcards: tokens(*dataset_code("prepare")(wildcards)),
-        stamp=lambda wildcards: stamp(*dataset_code("prepare")(wildcards)),
-        raw=lambda wildcards: (
-            ""
-            if wildcards.source == "embedded"
-            else f"--raw data/raw/{wildcards.source}/{wildcards.dataset}/fetched.json"
-        ),
+        code=lambda wildcards: tokens(*prepare_code(wildcards)),
+        stamp=lambda wildcards: stamp(*prepare_code(wildcards)),
+        raw=lambda wildcards: " ".join(["--raw", *raw_files(wildcards)] if raw_files(wildcards) else []),
     message:
         "Preparing {wildcards.dataset}"
     shell:

@@ -71,12 +71,40 @@ rule benchmark:
     resources:
         mem_mb=6000,
     params:
+        data=benchmarked_data,
         spec=lambda wildcards: PLAN.benchmark_slice(wildcards.lab),
         code=lambda wildcards: tokens(*benchmark_code(wildcards)),
         stamp=lambda wildcards: stamp(*benchmark_code(wildcards)),
     message:
         "Measuring the speed of {wildcards.lab} on {wildcards.host}, alone on the machine"
     shell:
-        "python -m compresslab.stages.benchmark --data {input.data} --models {input.models}"
+        "python -m compresslab.stages.benchmark --data {params.data} --models {input.models}"
         " --out {output.table} --samples {output.samples} --audit {output.audit} --host {output.host}"
         " --skipped {output.skipped} --spec {params.spec:q} --code {params.stamp} --log {log}"
+
+
+rule study:
+    input:
+        model=lambda wildcards: PLAN.model_file(PLAN.study_variant(wildcards.lab, wildcards.study), FIRST_SEED, RUN),
+    output:
+        "results/{run}/studies/{host}/{lab}/{study}.csv",
+    log:
+        "results/{run}/logs/study/{host}/{lab}/{study}.log",
+    wildcard_constraints:
+        host=re.escape(HOST),
+    priority: 10
+    conda:
+        "../../envs/measure.yaml"
+    # More than any machine has: scaled down to --cores, so that nothing runs beside a study.
+    threads: 9999
+    resources:
+        mem_mb=2000,
+    params:
+        spec=lambda wildcards: PLAN.study_slice(wildcards.lab, wildcards.study),
+        code=lambda wildcards: tokens(*study_code(wildcards)),
+        stamp=lambda wildcards: stamp(*study_code(wildcards)),
+    message:
+        "Studying {wildcards.study} of {wildcards.lab} on {wildcards.host}, alone on the machine"
+    shell:
+        "python -m compresslab.stages.study --model {input.model} --out {output}"
+        " --spec {params.spec:q} --code {params.stamp} --log {log}"

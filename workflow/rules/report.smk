@@ -11,7 +11,7 @@ rule figure:
         ),
         networks=networks_of_figure,
         predictions=predictions_of_figure,
-        data=data_of_lab,
+        data=lambda wildcards: data_of_lab(wildcards)[0],
         catalogues=report_sources("locale"),
     output:
         [
@@ -61,7 +61,7 @@ rule report:
             figure=FIGURES,
             suffix=["svg", "png"],
         ),
-        data=lambda wildcards: Path(data_of_lab(wildcards)).with_suffix(".json"),
+        cards=cards_of_lab,
         hosts=lambda wildcards: expand(
             "results/{run}/benchmarks/{host}/{lab}.host.json",
             run=RUN,
@@ -101,7 +101,7 @@ rule report:
         "Writing the report of {wildcards.lab} in {wildcards.language}"
     shell:
         "python -m compresslab.stages.report --language {wildcards.language} --tables {params.tables}"
-        " --data {input.data} --figures {params.figures} --hosts {params.hosts} --networks {params.networks}"
+        " --cards {input.cards} --figures {params.figures} --hosts {params.hosts} --networks {params.networks}"
         " --sources {params.source_folder} --html {output.html} --pdf {output.pdf} --docx {output.docx}"
         " --notebook {output.notebook} --spec {params.spec:q} --code {params.stamp} --log {log}"
 
@@ -110,7 +110,7 @@ rule index:
     input:
         reports=expand(rules.report.output, run=RUN, lab=PLAN.labs, language=LANGUAGES),
         tables=expand("results/{run}/tables/{lab}/{table}.csv", run=RUN, lab=PLAN.labs, table=TABLES),
-        cards=sorted({Path(prepared(lab.dataset)).with_suffix(".json") for lab in EXPERIMENT.labs.values()}),
+        cards=[Path(prepared(dataset)).with_suffix(".json") for dataset in DATASETS],
         hosts=expand("results/{run}/benchmarks/{host}/{lab}.host.json", run=RUN, host=HOSTS, lab=PLAN.labs),
         sources=report_sources("locale", "styles"),
     output:

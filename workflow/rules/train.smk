@@ -1,6 +1,37 @@
 # Methods that start from data.
 
 
+rule train_numpy:
+    input:
+        data=data_of_variant,
+    output:
+        model="results/{run}/models/{variant}/seed-{seed}/model.npz",
+        card="results/{run}/models/{variant}/seed-{seed}/card.json",
+        training="results/{run}/models/{variant}/seed-{seed}/training.csv",
+    log:
+        "results/{run}/logs/train-numpy/{variant}/seed-{seed}.log",
+    wildcard_constraints:
+        variant=any_of(PLAN.made_by("train-numpy")),
+    conda:
+        "../../envs/numpy.yaml"
+    threads: threads_of_training
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        spec=method_slice,
+        code=lambda wildcards: tokens(*method_code("train_numpy")(wildcards)),
+        stamp=lambda wildcards: stamp(*method_code("train_numpy")(wildcards)),
+        state="results/{run}/state/{variant}/seed-{seed}",
+        threads=threads_of_training,
+    message:
+        "Training {wildcards.variant}, seed {wildcards.seed}"
+    shell:
+        "python -m compresslab.stages.train_numpy --data {input.data} --state {params.state}"
+        " --model {output.model} --card {output.card} --training {output.training}"
+        " --threads {params.threads} --spec {params.spec:q} --code {params.stamp} --log {log}"
+
+
 rule train_torch:
     input:
         data=data_of_variant,
@@ -14,19 +45,50 @@ rule train_torch:
         variant=any_of(PLAN.made_by("train-torch")),
     conda:
         "../../envs/torch.yaml"
-    threads: lambda wildcards: PLAN.variants[wildcards.variant].method.threads
+    threads: threads_of_training
     resources:
         mem_mb=4000,
         runtime=240,
     params:
         spec=method_slice,
-        code=lambda wildcards: tokens(*stage("train_torch", PLAN.architecture_module(wildcards.variant))),
-        stamp=lambda wildcards: stamp(*stage("train_torch", PLAN.architecture_module(wildcards.variant))),
+        code=lambda wildcards: tokens(*method_code("train_torch")(wildcards)),
+        stamp=lambda wildcards: stamp(*method_code("train_torch")(wildcards)),
         state="results/{run}/state/{variant}/seed-{seed}",
-        threads=lambda wildcards: PLAN.variants[wildcards.variant].method.threads,
+        threads=threads_of_training,
     message:
         "Training {wildcards.variant}, seed {wildcards.seed}"
     shell:
         "python -m compresslab.stages.train_torch --data {input.data} --state {params.state}"
+        " --model {output.model} --card {output.card} --training {output.training}"
+        " --threads {params.threads} --spec {params.spec:q} --code {params.stamp} --log {log}"
+
+
+rule train_tensorflow:
+    input:
+        data=data_of_variant,
+    output:
+        model="results/{run}/models/{variant}/seed-{seed}/model.safetensors",
+        card="results/{run}/models/{variant}/seed-{seed}/card.json",
+        training="results/{run}/models/{variant}/seed-{seed}/training.csv",
+    log:
+        "results/{run}/logs/train-tensorflow/{variant}/seed-{seed}.log",
+    wildcard_constraints:
+        variant=any_of(PLAN.made_by("train-tensorflow")),
+    conda:
+        "../../envs/tensorflow.yaml"
+    threads: threads_of_training
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        spec=method_slice,
+        code=lambda wildcards: tokens(*method_code("train_tensorflow")(wildcards)),
+        stamp=lambda wildcards: stamp(*method_code("train_tensorflow")(wildcards)),
+        state="results/{run}/state/{variant}/seed-{seed}",
+        threads=threads_of_training,
+    message:
+        "Training {wildcards.variant}, seed {wildcards.seed}"
+    shell:
+        "python -m compresslab.stages.train_tensorflow --data {input.data} --state {params.state}"
         " --model {output.model} --card {output.card} --training {output.training}"
         " --threads {params.threads} --spec {params.spec:q} --code {params.stamp} --log {log}"

@@ -1,4 +1,4 @@
-"""SELU and GELU on int8 codes: a table of all 256 outputs, or a few straight lines.
+"""SELU, GELU and Swish on int8 codes: a table of all 256 outputs, or a few straight lines.
 
 The table is exact: ``LUT[q] = Q(f(S_in (q - Z_in)))``. The lines interpolate the same function between *knots*, which a
 dynamic program places so that the summed squared error over the grid is the least possible (Bellman & Roth 1969).
@@ -14,8 +14,8 @@ from compresslab.models.numpy.affine import QMAX, QMIN, Affine
 
 CODES = np.arange(QMIN, QMAX + 1, dtype=np.int8)
 
-REAL_KNOT_RANGE = 8.0
-"""Outside of [-8, 8] SELU and GELU are straight lines to within 0.0006."""
+REAL_KNOT_RANGES = {"selu": 8.0, "gelu": 8.0, "swish": 14.0}
+"""How far from zero each curve bends: beyond, it is a straight line to within 0.0006 (Swish, to the right, 1e-6 x)."""
 
 
 class Curve(NamedTuple):
@@ -124,7 +124,8 @@ def _slope_shift(slopes: np.ndarray, offsets: np.ndarray) -> int:
 
 @lru_cache
 def _real_knots(activation: str, segments: int) -> tuple[np.ndarray, np.ndarray]:
-    grid = np.linspace(-REAL_KNOT_RANGE, REAL_KNOT_RANGE, 257)
+    reach = REAL_KNOT_RANGES[activation]
+    grid = np.linspace(-reach, reach, 257)
     heights = activate(grid, activation)
     knots = place_knots(grid, heights, segments)
     return grid[knots], heights[knots]

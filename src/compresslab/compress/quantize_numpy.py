@@ -101,8 +101,8 @@ def calibrate(network: Network, images: np.ndarray, calibration: Calibration) ->
     """Run the float ``network`` on uint8 ``images`` and return the affine map of every tensor that gets codes of its
     own.
 
-    Keys are (layer name, tensor): the ``output`` of every layer but max-pooling, and the ``preactivation`` of SELU
-    and GELU.
+    Keys are (layer name, tensor): the ``output`` of every layer but max-pooling, and the ``preactivation`` of every
+    curve.
     """
     observers: dict[tuple[str, str], Observer] = {}
     for start in range(0, len(images), CALIBRATION_CHUNK):

@@ -64,6 +64,10 @@ class Model(Section):
     """One architecture of a lab, how it is trained, and the variants made of it."""
 
     architecture: Name | None = Field(None, description="Architecture; the model's own name when unset.")
+    arguments: dict[str, bool | int | float | str | list[int]] = Field(
+        default_factory=dict, description="Settings of the architecture itself, such as an activation or widths."
+    )
+    dataset: Name | None = Field(None, description="Dataset of this model; the lab's when unset.")
     train: Recipe = Field(default_factory=Recipe, description="Training settings that its variants start from.")
     variants: dict[Name, AnyMethod] = Field(description="Variants: a parent and a method each.", min_length=1)
 
@@ -80,6 +84,13 @@ class Lab(Section):
     )
     baseline: str | None = Field(
         None, description="Variant that speed is compared with; each model's first variant when unset."
+    )
+    comparisons: dict[str, list[str]] = Field(
+        default_factory=dict,
+        description="Variants to compare a variant's answers with, image by image, beside its parent.",
+    )
+    studies: dict[Name, str] = Field(
+        default_factory=dict, description="Questions measured on their own, each on one variant of the lab."
     )
     layer_references: dict[str, list[str]] = Field(
         default_factory=dict,

@@ -11,6 +11,9 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
+SHAPE = "image_shape"
+"""First argument of every architecture."""
+
 
 def datasets(source: str = "upstream") -> list[str]:
     """Names of the datasets that a source has: modules that can read the raw files, or generate a stand-in."""
@@ -22,19 +25,51 @@ def dataset_module(name: str, source: str) -> str:
     return f"compresslab.data.{_folder_of(source)}.{module_name(name)}"
 
 
+def raw_name(name: str) -> str:
+    """Dataset whose raw files a dataset reads: its `RAW`, read without importing it, or the dataset itself."""
+    module = PACKAGE / "data" / "datasets" / f"{module_name(name)}.py"
+    if not module.is_file():
+        return name
+    for statement in ast.parse(module.read_text(encoding="utf-8")).body:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "RAW":
+            return str(ast.literal_eval(statement.value))
+    return name
+
+
 def engines() -> list[str]:
     """Names of the engines: modules of `compresslab/engines` that can open a model."""
     return _modules("engines", "def open_model(")
 
 
+@cache
 def architectures(framework: str) -> list[str]:
-    """Names of the architectures of one framework: modules of `compresslab/models/<framework>` that build one."""
-    return _modules(f"models/{framework}", "def build(image_shape")
+    """Names of the architectures of one framework: modules whose `build` starts from the shape of an image."""
+    return [name for name in _modules(f"models/{framework}", "def build(") if _built_from(framework, name)[0] == SHAPE]
+
+
+def architecture_arguments(framework: str, name: str) -> list[str]:
+    """Names of an architecture's own settings: what its `build` takes beside image shape and classes."""
+    return [argument for argument in _built_from(framework, name) if argument not in (SHAPE, "classes")]
 
 
 def methods() -> list[str]:
     """Names of the methods: modules of `compresslab/config/methods` that define parameters."""
     return _modules("config/methods", "class Parameters(")
+
+
+def studies() -> list[str]:
+    """Names of the studies: modules of `compresslab/measure/studies` that measure a question of their own."""
+    return _modules("measure/studies", "def study(")
+
+
+def study_module(name: str) -> str:
+    """Module behind a study: `compresslab.measure.studies.sparse_products`."""
+    return f"compresslab.measure.studies.{module_name(name)}"
+
+
+def study_reads(name: str) -> tuple[str, ...]:
+    """What the variant of a study may hold: its `READS`, read without importing it."""
+    return _constants(f"measure/studies/{module_name(name)}.py", "READS")["READS"]
 
 
 def figures() -> list[str]:
@@ -44,20 +79,32 @@ def figures() -> list[str]:
 
 def figure_needs(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Tables that a figure reads, and what else it needs: its `TABLES` and `KINDS`, read without importing it."""
-    source = (PACKAGE / "report" / "figures" / f"{module_name(name)}.py").read_text(encoding="utf-8")
-    constants: dict[str, tuple[str, ...]] = {}
-    for statement in ast.parse(source).body:
-        if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
-            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-            names = [target.id for target in targets if isinstance(target, ast.Name)]
-            if names in (["TABLES"], ["KINDS"]):
-                constants[names[0]] = ast.literal_eval(statement.value)
+    constants = _constants(f"report/figures/{module_name(name)}.py", "TABLES", "KINDS")
     return constants["TABLES"], constants["KINDS"]
 
 
 def module_name(name: str) -> str:
     """`torch-compile` in the configuration is `torch_compile` in Python."""
     return name.replace("-", "_")
+
+
+def _constants(file: str, *wanted: str) -> dict[str, tuple[str, ...]]:
+    """The named constants of a module, read without importing it."""
+    constants: dict[str, tuple[str, ...]] = {}
+    for statement in ast.parse((PACKAGE / file).read_text(encoding="utf-8")).body:
+        if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            names = [target.id for target in targets if isinstance(target, ast.Name)]
+            if len(names) == 1 and names[0] in wanted:
+                constants[names[0]] = ast.literal_eval(statement.value)
+    return constants
+
+
+def _built_from(framework: str, name: str) -> list[str]:
+    """Names of the arguments of an architecture's `build`."""
+    source = (PACKAGE / "models" / framework / f"{module_name(name)}.py").read_text(encoding="utf-8")
+    (build,) = (node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef) and node.name == "build")
+    return [argument.arg for argument in [*build.args.args, *build.args.kwonlyargs]]
 
 
 @cache

@@ -13,9 +13,12 @@ class Method(Section):
     artifact: ClassVar[str]
     """File name of the variant that this method makes."""
     makes: ClassVar[str]
-    """What that file holds: `torch`, `onnx`, `onnx-quantized`, `numpy`, `numpy-quantized`."""
+    """What that file holds: a framework (`torch`, `tensorflow`, `numpy`, `onnx`, `litert`), `-quantized` or not."""
     reads: ClassVar[tuple[str, ...]] = ()
     """What its parent may hold; empty for a method that starts from data."""
+
+    needs_arguments: ClassVar[tuple[str, ...]] = ()
+    """Arguments that the architecture must take for this method."""
 
     method: str = Field(description="Name of the method.")
     parent: Name | None = Field(None, alias="from", description="The variant it starts from.")

@@ -14,9 +14,18 @@ from compresslab.artifacts import canonical_json
 from compresslab.config.experiment import Experiment, Lab, Model
 from compresslab.config.inventory import module_name
 from compresslab.config.method import Method
-from compresslab.config.training import Recipe
+from compresslab.config.training import FineTuning, Optimization, Recipe
 
 Choice = TypeVar("Choice")
+
+FRAMEWORKS_OF_WEIGHTS = ("torch", "tensorflow")
+"""What a file holds that names its architecture; the others hold their graph."""
+
+STUDY_SHARE = 150
+"""A study times each of its cells for this part of a session's seconds per cell, in every round."""
+
+FROM_RECIPE = ("batch", "label_smoothing", "threads", "device")
+"""What a training that goes on from a parent takes from the model's recipe."""
 
 LAYER_IMAGES = 256
 """Training images over which layers are compared: enough for three digits of a relative error."""
@@ -30,6 +39,7 @@ class Variant:
     model: str
     name: str
     architecture: str
+    arguments: Mapping[str, object]
     dataset: str
     method: Method
 
@@ -89,6 +99,16 @@ class Plan:
         others = [reference for name in named if (reference := self._named(variant, name))]
         return [self.variants[variant.parent_id], *others]
 
+    def compared_with(self, variant: Variant) -> dict[str, Variant]:
+        """What a variant's answers are held against, by the lab's name for it: its parent, and those the lab names."""
+        parent = variant.method.parent
+        names = ([parent] if parent else []) + (_chosen_for(variant, self.lab(variant.lab).comparisons) or [])
+        return {name: reference for name in names if (reference := self._named(variant, name))}
+
+    def datasets(self, lab: str) -> list[str]:
+        """Names of the datasets that a lab's models are trained on, in the order of the configuration."""
+        return list(dict.fromkeys(variant.dataset for variant in self.of_lab(lab)))
+
     def baseline(self, variant: Variant) -> Variant:
         """What the variant's speed and size are compared with."""
         named = self.lab(variant.lab).baseline
@@ -120,6 +140,8 @@ class Plan:
         }
         if not variant.method.reads:
             facts["architecture"] = variant.architecture
+            facts["arguments"] = dict(variant.arguments)
+        if self.is_trained(variant):
             facts["train_images"] = limits.train_images
             facts["validation_images"] = limits.validation_images
         return canonical_json(facts)
@@ -160,6 +182,20 @@ class Plan:
         ]  # fmt: skip
         return canonical_json({"lab": lab, "seed": self.seeds[0], "protocol": protocol, "cells": cells})
 
+    def study_slice(self, lab: str, study: str) -> str:
+        """What a study depends on: the variant that it looks into, and how long it measures."""
+        model, _, variant = self.lab(lab).studies[study].partition("/")
+        protocol = self.experiment.benchmark
+        # A session's seconds are for one cell; a study has hundreds of small ones.
+        effort = {"rounds": protocol.rounds, "seconds": protocol.seconds / STUDY_SHARE}
+        return canonical_json(
+            {"study": study, "lab": lab, "host": protocol.host, "model": model, "variant": variant, "effort": effort}
+        )
+
+    def study_variant(self, lab: str, study: str) -> str:
+        """Id of the variant that a study looks into."""
+        return f"{lab}/{self.lab(lab).studies[study]}"
+
     def tables_slice(self, lab: str) -> str:
         """What a lab's tables depend on: its variants, who descends from whom, and the facts a verdict needs."""
         experiment = self.experiment
@@ -172,6 +208,7 @@ class Plan:
                 "baseline": self.baseline(variant).name,
                 "baseline_engine": self.engines(self.baseline(variant))[0],
                 "training": self.is_trained(variant),
+                "compared_with": {name: reference.id for name, reference in self.compared_with(variant).items()},
                 "layers": [reference.id for reference in self.references(variant)],
             }
             for variant in self.of_lab(lab)
@@ -183,6 +220,7 @@ class Plan:
                 "seeds": self.seeds,
                 "host": experiment.benchmark.host,
                 "other_hosts": experiment.benchmark.other_hosts,
+                "studies": list(self.lab(lab).studies),
                 "variants": rows,
             }
         )
@@ -208,7 +246,7 @@ class Plan:
                 "host": experiment.benchmark.host,
                 "seeds": experiment.seeds,
                 "languages": experiment.languages,
-                "dataset": self.lab(lab).dataset,
+                "datasets": self.datasets(lab),
                 "models": models,
                 # Canonical JSON sorts its keys; the order of the configuration is the order of the report.
                 "order": [f"{variant.model}/{variant.name}" for variant in self.of_lab(lab)],
@@ -231,20 +269,28 @@ class Plan:
 
     def is_trained(self, variant: Variant) -> bool:
         """Whether a training makes the variant, which then has a training curve."""
-        return isinstance(variant.method, Recipe)
+        return isinstance(variant.method, Optimization)
 
     def environment_file(self, variant_id: str) -> str:
         """Environment in which a variant is run, as the rules name it."""
         framework = self.variants[variant_id].method.makes.partition("-")[0]
         return f"../../envs/{framework}.yaml"
 
-    def architecture_module(self, variant_id: str) -> str:
-        """Module of the architecture, which is loaded by name."""
-        return f"compresslab.models.torch.{module_name(self.variants[variant_id].architecture)}"
+    def architecture_module(self, variant_id: str, framework: str) -> str:
+        """Module of the architecture in a framework, which is loaded by name."""
+        return f"compresslab.models.{framework}.{module_name(self.variants[variant_id].architecture)}"
 
     def code_of_architecture(self, variant_id: str) -> list[str]:
-        """Modules that opening the artifact loads by name: a PyTorch file needs its architecture."""
-        return [self.architecture_module(variant_id)] if self.variants[variant_id].method.makes == "torch" else []
+        """Modules that opening the artifact loads by name: a file of weights needs its architecture."""
+        framework = self.variants[variant_id].method.makes
+        return [self.architecture_module(variant_id, framework)] if framework in FRAMEWORKS_OF_WEIGHTS else []
+
+    def code_of_method(self, variant_id: str) -> list[str]:
+        """Modules that making a variant loads by name: the architecture that it trains, or the one of its parent."""
+        variant = self.variants[variant_id]
+        if variant.parent_id is not None:
+            return self.code_of_architecture(variant.parent_id)
+        return [self.architecture_module(variant_id, variant.method.makes)]
 
     def code_of_engine(self, variant_id: str, engine: str) -> list[str]:
         """Modules that running a variant loads by name, which the import graph cannot see."""
@@ -277,18 +323,22 @@ def _variants(experiment: Experiment) -> Iterator[Variant]:
                     model=model_name,
                     name=name,
                     architecture=model.architecture or model_name,
-                    dataset=lab.dataset,
+                    arguments=model.arguments,
+                    dataset=model.dataset or lab.dataset,
                     method=_with_recipe(method, model, experiment.limits.epochs),
                 )
 
 
 def _with_recipe(method: Method, model: Model, most_epochs: int | None) -> Method:
-    """A training method with the model's recipe under its own settings, its epochs capped by the scale."""
-    if not isinstance(method, Recipe):
+    """A method that trains, with the model's recipe under its own settings, its epochs capped by the scale.
+
+    A training that goes on from a parent has its own epochs, rate and schedule.
+    """
+    if not isinstance(method, Optimization):
         return method
-    inherited = {name: getattr(model.train, name) for name in Recipe.model_fields}
-    own = {name: getattr(method, name) for name in method.model_fields_set}
-    settings = {**inherited, **own}
+    inherited = FROM_RECIPE if isinstance(method, FineTuning) else Recipe.model_fields
+    settings = {name: getattr(model.train, name) for name in inherited}
+    settings |= {name: getattr(method, name) for name in method.model_fields_set}
     if most_epochs is not None:
-        settings["epochs"] = min(settings["epochs"], most_epochs)
+        settings["epochs"] = min(settings.get("epochs", method.epochs), most_epochs)
     return method.model_copy(update=settings)

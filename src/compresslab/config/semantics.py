@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from compresslab.config.experiment import Experiment, Lab, Model
-from compresslab.config.inventory import architectures, datasets, engines
+from compresslab.config.inventory import architecture_arguments, architectures, datasets, engines, studies, study_reads
 from compresslab.config.method import Method
 from compresslab.config.problems import did_you_mean
 
@@ -24,11 +24,11 @@ def contradictions(experiment: Experiment) -> Iterator[Finding]:
 
 
 def _in_lab(lab: Lab, source: str) -> Iterator[Finding]:
-    if lab.dataset not in datasets():
-        yield ("dataset",), _unknown("dataset", lab.dataset, datasets())
-    elif lab.dataset not in datasets(source):
-        yield ("dataset",), f"'{lab.dataset}' has no {source} data; those that have: {', '.join(datasets(source))}"
+    if message := _dataset_mistake(lab.dataset, source):
+        yield ("dataset",), message
     for name, model in lab.models.items():
+        if model.dataset and (message := _dataset_mistake(model.dataset, source)):
+            yield ("models", name, "dataset"), message
         for path, message in _in_model(name, model):
             yield ("models", name, *path), message
     variants = [variant for model in lab.models.values() for variant in model.variants]
@@ -43,20 +43,76 @@ def _in_lab(lab: Lab, source: str) -> Iterator[Finding]:
                 yield ("engines", variant, index), _unknown("engine", engine, engines())
     if lab.baseline is not None and lab.baseline not in known:
         yield ("baseline",), _unknown("variant", lab.baseline, known)
-    for variant, references in lab.layer_references.items():
-        for name in (variant, *references):
-            if name not in known:
-                yield ("layer_references", variant), _unknown("variant", name, known)
+    for key, choices in {"comparisons": lab.comparisons, "layer_references": lab.layer_references}.items():
+        for variant, references in choices.items():
+            for name in (variant, *references):
+                if name not in known:
+                    yield (key, variant), _unknown("variant", name, known)
+
+    for study, name in lab.studies.items():
+        if message := _study_mistake(study, name, lab):
+            yield ("studies", study), message
+
+
+def _study_mistake(study: str, name: str, lab: Lab) -> str | None:
+    if study not in studies():
+        return _unknown("study", study, studies())
+    variants = {
+        f"{model}/{variant}": method.makes
+        for model, described in lab.models.items()
+        for variant, method in described.variants.items()
+    }
+    fitting = [variant for variant, made in variants.items() if made in study_reads(study)]
+    if name not in variants:
+        return _unknown("variant", name, fitting)
+    if name not in fitting:
+        return f"study '{study}' cannot look into '{name}'; those that fit: {', '.join(fitting) or 'none here'}"
+    return None
+
+
+def _dataset_mistake(name: str, source: str) -> str | None:
+    if name not in datasets():
+        return _unknown("dataset", name, datasets())
+    if name not in datasets(source):
+        return f"'{name}' has no {source} data; those that have: {', '.join(datasets(source))}"
+    return None
 
 
 def _in_model(name: str, model: Model) -> Iterator[Finding]:
-    architecture = model.architecture or name
-    if architecture not in architectures("torch"):
-        key = ("architecture",) if model.architecture else ()
-        yield key, _unknown("architecture", architecture, architectures("torch"))
+    yield from _architecture_mistakes(name, model)
     for variant, method in model.variants.items():
         for message in _parent_mistakes(variant, method, model.variants):
             yield ("variants", variant, "from"), message
+        for message in _unfit_architecture(name, model, method):
+            yield ("variants", variant, "method"), message
+
+
+def _architecture_mistakes(name: str, model: Model) -> Iterator[Finding]:
+    """Every framework that the model is trained in must have its architecture, with these arguments."""
+    architecture = model.architecture or name
+    frameworks = dict.fromkeys(method.makes for method in model.variants.values() if not method.reads)
+    for framework in frameworks:
+        names = architectures(framework)
+        if architecture not in names:
+            hint = did_you_mean(architecture, names)
+            message = f"unknown architecture '{architecture}'{hint}; {framework} has: {', '.join(names) or 'none'}"
+            yield (("architecture",) if model.architecture else ()), message
+            continue
+        known = architecture_arguments(framework, architecture)
+        for argument in model.arguments:
+            if argument not in known:
+                taken = f"{architecture} of {framework} takes: {', '.join(known) or 'none'}"
+                yield ("arguments", argument), f"unknown argument '{argument}'{did_you_mean(argument, known)}; {taken}"
+
+
+def _unfit_architecture(name: str, model: Model, method: Method) -> Iterator[str]:
+    """A method that changes an architecture's settings needs an architecture that has them."""
+    architecture = model.architecture or name
+    if architecture not in architectures(method.makes):
+        return
+    for argument in method.needs_arguments:
+        if argument not in architecture_arguments(method.makes, architecture):
+            yield f"method '{method.method}' needs an architecture that takes {argument}; {architecture} does not"
 
 
 def _parent_mistakes(variant: str, method: Method, variants: dict[str, Method]) -> Iterator[str]:
@@ -89,4 +145,4 @@ def _descends_from_itself(variant: str, variants: dict[str, Method]) -> bool:
 
 
 def _unknown(kind: str, word: str, known: list[str]) -> str:
-    return f"unknown {kind} '{word}'{did_you_mean(word, known)}; known: {', '.join(known)}"
+    return f"unknown {kind} '{word}'{did_you_mean(word, known)}; known: {', '.join(known) or 'none'}"

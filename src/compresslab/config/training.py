@@ -1,6 +1,7 @@
 """How a model is trained: the recipe that all frameworks understand."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -16,8 +17,8 @@ class Optimizer(Section):
     weight_decay: float = Field(0.0, ge=0, description="Weight decay.")
 
 
-class Recipe(Section):
-    """Training settings. A model's `train` block holds for all its variants; a variant may override any of them."""
+class Optimization(Section):
+    """What every training has: from first weights, or on from a parent's."""
 
     epochs: int = Field(5, ge=1, description="Passes over the training split.")
     batch: int = Field(64, ge=1, description="Images per step.")
@@ -31,7 +32,29 @@ class Recipe(Section):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto` takes a GPU when there is one.")
 
     @model_validator(mode="after")
-    def _step_needs_epochs(self) -> "Recipe":
+    def _step_needs_epochs(self) -> Self:
         if self.schedule == "step" and self.step_epochs is None:
             raise ValueError("schedule 'step' needs step_epochs")
         return self
+
+    @classmethod
+    def among(cls, parameters: Mapping[str, Any]) -> Self:
+        """Take the settings of a training from all parameters of a method."""
+        return cls.model_validate({name: parameters[name] for name in cls.model_fields})
+
+
+class Recipe(Optimization):
+    """Training settings. A model's `train` block holds for all its variants; a variant may override any of them."""
+
+    initialization: Literal["framework", "he"] = Field(
+        "framework",
+        description="First weights: as the framework draws them, or `he`: the same He-normal bits in every framework.",
+    )
+
+
+class FineTuning(Optimization):
+    """Settings of a training that goes on from a parent's weights: few epochs at a tenth of the usual rate."""
+
+    optimizer: Optimizer = Field(
+        default_factory=lambda: Optimizer(lr=0.0001), description="Optimizer and its settings; `lr` is 0.0001 if unset."
+    )

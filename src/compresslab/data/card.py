@@ -29,7 +29,7 @@ Texts = Annotated[dict[str, str], AfterValidator(_in_every_language)]
 
 
 class DataFile(BaseModel):
-    """One published file: size and checksum are of its decompressed content, since mirrors recompress."""
+    """One published file or archive: size and checksum are of its decompressed content, since mirrors recompress."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -27,8 +27,7 @@ class RemoteFile:
     bytes: int
 
     def __post_init__(self) -> None:
-        place = PurePosixPath(self.name)
-        if place.is_absolute() or ".." in place.parts or "\\" in self.name or not place.name:
+        if not stays_inside(self.name):
             raise ValueError(f"{self.name!r} is not a path inside the dataset's folder")
 
     @property
@@ -36,8 +35,66 @@ class RemoteFile:
         """Whether the file is published compressed."""
         return self.name.endswith(".gz")
 
+    @property
+    def download_name(self) -> str:
+        """Name under which the answer of an address is kept."""
+        return self.name
 
-def published(files: Sequence[RemoteFile]) -> list[DataFile]:
+    @property
+    def download_bytes(self) -> int:
+        """Longest answer that can be this file: compression adds less than 0.1 % to what cannot be compressed."""
+        return self.bytes + self.bytes // 1000 + 4096
+
+
+@dataclass(frozen=True)
+class RemoteArchive:
+    """A published archive, ``.zip`` or ``.tar`` however compressed, of which one folder is kept, unpacked.
+
+    ``name``: the folder's place below the dataset's folder. ``file``: the archive's own name. ``root``: the folder's
+    place in the archive; ``*`` stands for a part of a name, since some hosts put a revision into the first folder.
+    ``wanted``: patterns of the files to keep, relative to the folder, of which ``*`` does not match a slash.
+
+    ``sha256`` (``compresslab.data.archive.tree_sha256``), ``bytes`` and ``files`` are of the files that are kept, since
+    hosts pack the same files into other archives from time to time. ``most_bytes``: an archive that is longer, packed
+    or unpacked, is not read on.
+    """
+
+    name: str
+    file: str
+    urls: tuple[str, ...]
+    root: str
+    wanted: tuple[str, ...]
+    sha256: str
+    bytes: int
+    files: int
+    most_bytes: int
+
+    def __post_init__(self) -> None:
+        for name in (self.name, self.file):
+            if not stays_inside(name):
+                raise ValueError(f"{name!r} is not a path inside the dataset's folder")
+
+    @property
+    def download_name(self) -> str:
+        """Name under which the answer of an address is kept until it is unpacked."""
+        return self.file
+
+    @property
+    def download_bytes(self) -> int:
+        """Longest answer that can be this archive."""
+        return self.most_bytes
+
+
+Remote = RemoteFile | RemoteArchive
+
+
+def stays_inside(name: str) -> bool:
+    """Say whether a relative name with forward slashes stays inside the folder that it is relative to."""
+    place = PurePosixPath(name)
+    return not (place.is_absolute() or ".." in place.parts or "\\" in name or "\0" in name or not place.name)
+
+
+def published(files: Sequence[Remote]) -> list[DataFile]:
     """Describe published files for the data card; the address is the first one, whichever of them answered."""
     return [DataFile(name=file.name, url=file.urls[0], sha256=file.sha256, bytes=file.bytes) for file in files]
 
@@ -45,6 +102,8 @@ def published(files: Sequence[RemoteFile]) -> list[DataFile]:
 class Dataset(Protocol):
     """A dataset module. Texts are in every language of the reports; ``FILES`` is empty for generated data.
 
+    A module that reads the files of another dataset says so with ``RAW = "<that dataset>"``, and its ``FILES`` are that
+    one's: they are fetched once for both.
     ``SUBSTITUTE`` says that the data stand in for those of the name, so that published figures do not apply.
     """
 
@@ -65,7 +124,7 @@ class Dataset(Protocol):
     @property
     def SUBSTITUTE(self) -> bool: ...  # noqa: D102, N802
     @property
-    def FILES(self) -> Sequence[RemoteFile]: ...  # noqa: D102, N802
+    def FILES(self) -> Sequence[Remote]: ...  # noqa: D102, N802
 
     def read(self, raw: Path | None) -> Splits:
         """Build the splits from the files in ``raw``; the same arrays every time."""

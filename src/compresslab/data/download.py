@@ -1,30 +1,26 @@
-"""Download one published file: every address in turn, retries with back-off, resumption, checked content.
+"""Download one published file or archive: every address in turn, retries with back-off, resumption, checked content.
 
 Pooch keeps the place where files go and puts each there in one move; the downloader given to it here adds what
 Pooch's own lacks: resumption with HTTP Range (RFC 9110, section 14) and a checksum of the decompressed content.
 """
 
 import hashlib
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 from urllib.parse import urlsplit
 
 import pooch
 import requests
 import urllib3
-from tqdm import tqdm
 
-from compresslab.data.dataset import RemoteFile
+from compresslab.data.dataset import Remote
 from compresslab.data.errors import DataError
+from compresslab.data.progress import progress_bar
 from compresslab.data.verify import content_problem
 
 _CHUNK = 1 << 16
-_LOG_INTERVAL_S = 10.0
-_TERMINAL_INTERVAL_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -44,38 +40,35 @@ class _FinalError(Exception):
     """A failure that every attempt at this address will meet."""
 
 
-def download(file: RemoteFile, destination: Path, patience: Patience) -> None:
-    """Put ``file`` below ``destination``, whole and with the published content.
+def download(remote: Remote, destination: Path, patience: Patience) -> None:
+    """Put ``remote`` below ``destination`` under its ``download_name``, whole and with the published content.
 
     What an interrupted download received stays beside it as ``NAME.ADDRESS.partial`` and is resumed by the next one,
     where the server allows. Raises DataError with what every address answered.
     """
     pooch.get_logger().setLevel("WARNING")
-    target = destination / file.name
+    target = destination / remote.download_name
+    downloader = _ResumingDownloader(remote, target, patience)
     failures = []
-    for url in file.urls:
+    for url in remote.urls:
         try:
-            pooch.retrieve(
-                url, None, fname=target.name, path=target.parent, downloader=_ResumingDownloader(file, target, patience)
-            )
+            pooch.retrieve(url, None, fname=target.name, path=target.parent, downloader=downloader)
         except (_PassingError, _FinalError) as failure:
             failures.append(f"{urlsplit(url).netloc} {failure}")
             continue
         for leftover in target.parent.glob(f"{target.name}.*.partial"):
             leftover.unlink()
         return
-    raise DataError(f"cannot download {file.name}: {'; '.join(failures)}")
+    raise DataError(f"cannot download {remote.download_name}: {'; '.join(failures)}")
 
 
 class _ResumingDownloader:
     """A Pooch downloader that hands over only what was checked."""
 
-    def __init__(self, file: RemoteFile, target: Path, patience: Patience) -> None:
-        self.file = file
+    def __init__(self, remote: Remote, target: Path, patience: Patience) -> None:
+        self.remote = remote
         self.target = target
         self.patience = patience
-        # Compression adds less than 0.1 % to what cannot be compressed: a longer answer is another file.
-        self.most_bytes = file.bytes + file.bytes // 1000 + 4096
 
     def __call__(self, url: str, output_file: str, _pooch: object) -> None:
         # Mirrors hold differently compressed copies, so the beginning from one does not fit the end from another.
@@ -93,9 +86,9 @@ class _ResumingDownloader:
 
     def _receive_checked(self, url: str, partial: Path) -> None:
         resumed = partial.exists()
-        if not (resumed and content_problem(partial, self.file) is None):
+        if not (resumed and content_problem(partial, self.remote) is None):
             self._receive(url, partial)
-        problem = content_problem(partial, self.file)
+        problem = content_problem(partial, self.remote)
         if problem is None:
             return
         partial.unlink()
@@ -123,27 +116,21 @@ class _ResumingDownloader:
     def _append(self, response: requests.Response, partial: Path, offset: int) -> None:
         length = response.headers.get("Content-Length", "")
         total = offset + int(length) if length.isdigit() else None
-        with partial.open("ab" if offset else "wb") as stream, _progress_bar(self.file.name, total, offset) as bar:
+        progress = progress_bar(self.target.name, total, "B", offset)
+        with partial.open("ab" if offset else "wb") as stream, progress as bar:
             for chunk in _wire_bytes(response):
                 stream.write(chunk)
                 bar.update(len(chunk))
-                if bar.n > self.most_bytes:
+                if bar.n > self.remote.download_bytes:
                     break
-        if bar.n > self.most_bytes:
+        if bar.n > self.remote.download_bytes:
             partial.unlink()
-            raise _FinalError(f"sends more than the published {self.file.bytes:,} bytes")
+            raise _FinalError(f"sends more than the published {self.remote.bytes:,} bytes")
 
 
 def _wire_bytes(response: requests.Response) -> Iterator[bytes]:
     # Undecoded, since some servers label a .gz file "Content-Encoding: gzip" and it would arrive unpacked.
     return response.raw.stream(_CHUNK, decode_content=False)
-
-
-def _progress_bar(name: str, total: int | None, initial: int) -> "tqdm[NoReturn]":
-    interval = _TERMINAL_INTERVAL_S if sys.stderr.isatty() else _LOG_INTERVAL_S
-    return tqdm(
-        desc=name, total=total, initial=initial, unit="B", unit_scale=True, mininterval=interval, maxinterval=interval
-    )
 
 
 def _raise_for_status(status: int) -> None:

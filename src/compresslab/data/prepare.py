@@ -33,17 +33,18 @@ def _check_raw(dataset: str, module: Dataset, raw: Path | None) -> None:
         return
     if raw is None:
         raise DataError(f"{dataset}: the folder of its raw files is needed; fetch the dataset and name it")
-    for file in module.FILES:
-        path = raw / file.name
-        if not path.is_file():
+    for remote in module.FILES:
+        path = raw / remote.name
+        if not path.exists():
             raise DataError(f"{dataset}: there is no {path}; fetch the dataset first")
-        problem = content_problem(path, file)
+        problem = content_problem(path, remote)
         if problem is not None:
             raise DataError(f"{dataset}: {path} {problem}; fetch the dataset again")
 
 
 def _describe(dataset: str, source: Source, module: Dataset, splits: Splits) -> DataCard:
-    mean, std = _mean_and_std(splits["train"][0])
+    images = splits["train"].images
+    mean, std = _mean_and_std(images)
     return DataCard(
         dataset=dataset,
         source=source,
@@ -52,8 +53,8 @@ def _describe(dataset: str, source: Source, module: Dataset, splits: Splits) -> 
         embedded=source == "embedded",
         substitute=module.SUBSTITUTE,
         classes=list(module.CLASSES),
-        image_shape=splits["train"][0].shape[1:],
-        counts={split: _count_classes(splits[split][1], module.CLASSES) for split in SPLITS},
+        image_shape=images.shape[1:],
+        counts={split: _count_classes(splits[split].labels, module.CLASSES) for split in SPLITS},
         mean=mean,
         std=std,
         content_sha256=content_sha256(splits),

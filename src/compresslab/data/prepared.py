@@ -1,8 +1,9 @@
 """Prepared datasets: one ``.npz`` for all of them, and the data card beside it.
 
 Members: ``{split}_images`` uint8 (N, H, W, C) and ``{split}_labels``, int64 (N,) for classification or uint8
-(N, H, W) masks for segmentation, for every split of ``SPLITS``. The archive is not compressed, so that a split is
-read without touching the others.
+(N, H, W) masks for segmentation, for every split of ``SPLITS``; and, of a dataset that knows where each sample comes
+from, ``{split}_origins``, text (N,). The archive is not compressed, so that a split is read without touching the
+others.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,17 +24,33 @@ from compresslab.data.sampling import permutation
 
 SPLITS = ("train", "validation", "test")
 
-Splits = Mapping[str, tuple[np.ndarray, np.ndarray]]
-"""Images and labels of every split."""
+
+class Samples(NamedTuple):
+    """What a dataset gives for a split: images, labels and, where they are known, the samples' origins.
+
+    An origin is a short ASCII text that names a sample in the published data, such as ``00041012:3``, the fourth box
+    of that image.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    origins: np.ndarray | None = None
+
+
+Splits = Mapping[str, Samples]
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Samples of one split: uint8 images (N, H, W, C), their labels, and their int64 positions in the whole split."""
+    """Samples of one split: uint8 images (N, H, W, C), their labels, and their int64 positions in the whole split.
+
+    ``origins``: text (N,), where each sample comes from, or None when the dataset does not say.
+    """
 
     images: np.ndarray
     labels: np.ndarray
     indices: np.ndarray
+    origins: np.ndarray | None = None
 
 
 def read_split(path: Path, split: str, limit: int | None = None) -> Split:
@@ -46,17 +64,22 @@ def read_split(path: Path, split: str, limit: int | None = None) -> Split:
         raise ValueError(f"unknown split {split!r}; the splits are {', '.join(SPLITS)}")
     if limit is not None and limit < 1:
         raise ValueError(f"a limit of {limit} images leaves nothing of the {split} split; give 1 or more")
-    images, labels = _read_members(Path(path), f"{split}_images", f"{split}_labels")
+    images, labels, origins = _read_samples(Path(path), split)
     count = len(images)
     if images.dtype != np.uint8 or images.ndim != 4 or len(labels) != count:
         raise DataError(
             f"{path}: {split}_images {images.dtype} {images.shape} and {split}_labels {labels.shape} "
             "are not a prepared split; prepare the dataset again"
         )
+    if origins is not None and (origins.dtype.kind != "U" or origins.shape != (count,)):
+        raise DataError(
+            f"{path}: {split}_origins {origins.dtype} {origins.shape} do not name {count} samples; "
+            "prepare the dataset again"
+        )
     if limit is None or limit >= count:
-        return Split(images, labels, np.arange(count, dtype=np.int64))
+        return Split(images, labels, np.arange(count, dtype=np.int64), origins)
     indices = np.sort(permutation(0, count)[:limit])
-    return Split(images[indices], labels[indices], indices)
+    return Split(images[indices], labels[indices], indices, None if origins is None else origins[indices])
 
 
 def calibration_images(path: Path, count: int) -> Split:
@@ -87,16 +110,20 @@ def content_sha256(splits: Splits) -> str:
 
 
 def _members(splits: Splits) -> dict[str, np.ndarray]:
-    members = {}
+    members: dict[str, np.ndarray] = {}
     for split in SPLITS:
-        members[f"{split}_images"], members[f"{split}_labels"] = splits[split]
+        images, labels, origins = splits[split]
+        members |= {f"{split}_images": images, f"{split}_labels": labels}
+        if origins is not None:
+            members[f"{split}_origins"] = origins
     return members
 
 
-def _read_members(path: Path, *names: str) -> list[np.ndarray]:
+def _read_samples(path: Path, split: str) -> Samples:
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return [archive[name] for name in names]
+            origins = archive.get(f"{split}_origins")
+            return Samples(archive[f"{split}_images"], archive[f"{split}_labels"], origins)
     except FileNotFoundError as error:
         raise DataError(f"{path}: there is no prepared dataset; run its prepare stage first") from error
     except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:

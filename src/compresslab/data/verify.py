@@ -1,4 +1,4 @@
-"""Is this file the published one? Judged by its decompressed content, since mirrors recompress."""
+"""Is this the published file or archive? Judged by its decompressed content, since mirrors recompress."""
 
 import gzip
 import hashlib
@@ -6,17 +6,23 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from compresslab.data.dataset import RemoteFile
+from compresslab.data.archive import archive_problem
+from compresslab.data.dataset import Remote, RemoteArchive, RemoteFile
 
 _CHUNK = 1 << 20
 
 
-def content_problem(path: Path, file: RemoteFile) -> str | None:
-    """Say in words what is wrong with ``path`` as a copy of ``file``, or return None.
+def content_problem(path: Path, remote: Remote) -> str | None:
+    """Say in words what is wrong with ``path`` as a copy of ``remote``, or return None.
 
-    Decompression stops as soon as there is more content than was published, so that a decompression bomb costs
-    neither memory nor time. Raises OSError when the file cannot be read.
+    A copy of an archive may be packed or an unpacked folder. Decompression stops as soon as there is more content than
+    was published, so that a decompression bomb costs neither memory nor time. Raises OSError when the copy cannot be
+    read.
     """
+    return archive_problem(path, remote) if isinstance(remote, RemoteArchive) else _file_problem(path, remote)
+
+
+def _file_problem(path: Path, file: RemoteFile) -> str | None:
     digest = hashlib.sha256()
     size = 0
     try:

@@ -24,11 +24,12 @@ GAINS = {
     "relu": (1.0, 1.0),
     "selu": (1.0, SELU_SCALE * SELU_ALPHA),
     "gelu": (GELU_GAIN, 0.5 / GELU_GAIN),
+    "swish": (0.5, 1.0),
 }
 """By activation: the sums carry the first factor, and the output must still be multiplied by the second.
 
 With ``t = g x`` and ``g**3 = sqrt(2/pi) 0.044715``, GELU is ``(0.5/g) t (1 + tanh(t**3 + (sqrt(2/pi)/g) t))``.
-SELU is ``scale alpha (max(x, 0)/alpha + exp(min(x, 0)) - 1)``.
+SELU is ``scale alpha (max(x, 0)/alpha + exp(min(x, 0)) - 1)``. With ``t = x/2``, Swish is ``t (1 + tanh(t))``.
 """
 
 
@@ -59,7 +60,7 @@ class FloatEngine:
 
 
 class FloatArithmetic:
-    """Float32 numbers; outputs of SELU and GELU wait for their last factor in the next layer's weights."""
+    """Float32 numbers; outputs of some curves wait for their last factor in the next layer's weights."""
 
     def __init__(self, network: Network) -> None:
         self._weights: dict[str, tuple[np.ndarray, np.ndarray]] = {}
@@ -88,8 +89,8 @@ class FloatArithmetic:
         return self._weights[layer.name]
 
     def pools_first(self, layer: Layer) -> bool:
-        """GELU is the one activation that is not monotone."""
-        return layer.activation != "gelu"
+        """GELU and Swish are not monotone."""
+        return layer.activation not in ("gelu", "swish")
 
     def mean_factor(self, layer: Layer, pixels: int) -> float:
         """Return 1 / pixels."""
@@ -129,6 +130,13 @@ def _activation_steps(activation: str, sums: np.ndarray, out: np.ndarray) -> lis
                 partial(np.add, scratch, np.full_like(sums, GELU_SLOPE / GELU_GAIN), scratch),
                 partial(np.multiply, scratch, sums, scratch),
                 partial(np.tanh, scratch, scratch),
+                partial(np.add, scratch, np.ones_like(sums), scratch),
+                partial(np.multiply, scratch, sums, out),
+            ]
+        case "swish":
+            scratch = np.empty_like(sums)
+            return [
+                partial(np.tanh, sums, scratch),
                 partial(np.add, scratch, np.ones_like(sums), scratch),
                 partial(np.multiply, scratch, sums, out),
             ]

@@ -1,6 +1,6 @@
 """The reference's method A: int8 codes in memory, floats in the arithmetic.
 
-``y = Dequantize(W_q) * Dequantize(x_q) + Dequantize(b_q)``; activations are int8 codes between layers. SELU and GELU
+``y = Dequantize(W_q) * Dequantize(x_q) + Dequantize(b_q)``; activations are int8 codes between layers. The curves
 act on codes, by the stored table, or as ``Q(f_approx(Dequantize(q)))`` with a piecewise-linear ``f_approx``; of the
 latter the 256 results are tabulated when the network is opened. The last layer's output stays real.
 

@@ -81,7 +81,7 @@ def integer_layer(layer: Layer, entering: Affine, codes: np.ndarray) -> np.ndarr
 
 
 def bend(layer: Layer, codes: np.ndarray) -> np.ndarray:
-    """Apply the layer's SELU or GELU, if it has one, to the int8 ``codes`` of its pre-activations."""
+    """Apply the layer's curve, if it has one, to the int8 ``codes`` of its pre-activations."""
     if not layer.curved:
         return codes
     if "table" in layer.arrays:

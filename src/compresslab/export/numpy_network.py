@@ -43,6 +43,8 @@ def _activation(name: str, child: nn.Module) -> str | None:
             return "selu"
         case nn.GELU(approximate="tanh"):
             return "gelu"
+        case nn.SiLU():
+            return "swish"
         case nn.GELU():
             raise ValueError(f'module {name}: only GELU(approximate="tanh") has a NumPy counterpart')
     return None

@@ -9,6 +9,7 @@ Their common conventions, per image:
   parameter is zero when it stands for the real number zero.
 * Weight bytes are the parameters and the running statistics in the type they are stored in; tables of activation
   functions and quantization parameters are apart.
+* Sparse bytes are the weight bytes when every tensor takes the smaller of its dense and its sparse form.
 * Activation bytes are what a layer puts out. The peak is the most that must be held at once while one image goes
   through layer by layer; element-wise functions work in place, and views hold nothing.
 """
@@ -18,6 +19,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 ImageShape = tuple[int, int, int]
 """Height, width, channels."""
@@ -41,6 +44,7 @@ class Storage:
     """What the parts of a model take, summed over its layers."""
 
     nonzero_parameters: int
+    sparse_bytes: int
     table_bytes: int = 0
     quantization_bytes: int = 0
 
@@ -59,6 +63,7 @@ class Costs:
     stored_bytes: int
     file_bytes: int
     file_gz_bytes: int
+    sparse_bytes: int
     activation_peak_bytes: int
     layers: tuple[LayerCost, ...]
 
@@ -73,6 +78,20 @@ class Costs:
     def to_json(self) -> dict[str, Any]:
         """Return totals and layers, ready for JSON."""
         return {**self.totals(), "layers": self.layer_rows()}
+
+
+def sparse_bytes(tensor: np.ndarray, zero_point: np.ndarray | int = 0) -> int:
+    """Return the bytes of ``tensor`` in compressed sparse rows, or dense where that is smaller.
+
+    The first axis makes the rows. CSR keeps the values that are not ``zero_point`` (of a shape that fits), a column
+    index for each (16 bits where they suffice, else 32), and a 32-bit pointer per row and one more.
+    """
+    if tensor.ndim < 2:
+        return int(tensor.nbytes)
+    rows = len(tensor)
+    index_bytes = 2 if tensor.size // rows <= 1 << 16 else 4
+    kept = int(np.count_nonzero(tensor != zero_point))
+    return min(int(tensor.nbytes), kept * (tensor.itemsize + index_bytes) + 4 * (rows + 1))
 
 
 def total(layers: Sequence[LayerCost], storage: Storage, activation_peak_bytes: int, artifact: Path) -> Costs:
@@ -91,6 +110,7 @@ def total(layers: Sequence[LayerCost], storage: Storage, activation_peak_bytes: 
         stored_bytes=weight_bytes + storage.table_bytes,
         file_bytes=len(content),
         file_gz_bytes=len(gzip.compress(content, compresslevel=9, mtime=0)),
+        sparse_bytes=storage.sparse_bytes,
         activation_peak_bytes=activation_peak_bytes,
         layers=tuple(layers),
     )

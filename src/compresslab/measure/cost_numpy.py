@@ -4,7 +4,7 @@ from itertools import pairwise
 from math import prod
 from pathlib import Path
 
-from compresslab.measure.cost import Costs, ImageShape, LayerCost, Storage, total
+from compresslab.measure.cost import Costs, ImageShape, LayerCost, Storage, sparse_bytes, total
 from compresslab.models.numpy.network import Layer, Network, Shape, load
 
 
@@ -17,7 +17,9 @@ def count(path: Path, image_shape: ImageShape) -> Costs:
     if network.input_shape != tuple(image_shape):
         raise ValueError(f"{path} is for images of shape {network.input_shape}, not {tuple(image_shape)}")
     layers = [_layer_cost(network, layer) for layer in network.layers]
-    storage = Storage(network.nonzero_parameters, network.table_bytes, network.quantization_bytes)
+    storage = Storage(
+        network.nonzero_parameters, _sparse_bytes(network), network.table_bytes, network.quantization_bytes
+    )
     return total(layers, storage, _peak_bytes(network, layers), Path(path))
 
 
@@ -39,6 +41,16 @@ def _macs(layer: Layer, output_shape: Shape) -> int:
     if "weight" not in layer.arrays:
         return 0
     return prod(output_shape) * prod(layer.weight.shape[:-1])
+
+
+def _sparse_bytes(network: Network) -> int:
+    """Return the bytes of weights and biases in the smaller form each; a row holds what makes one output."""
+    weighted = [layer for layer in network.layers if "weight" in layer.arrays]
+    weights = sum(
+        sparse_bytes(layer.weight.reshape(-1, layer.weight.shape[-1]).T, int(layer.arrays.get("weight_zero_point", 0)))
+        for layer in weighted
+    )
+    return weights + sum(layer.bias.nbytes for layer in weighted)
 
 
 def _item_bytes(network: Network, layer: Layer) -> int:

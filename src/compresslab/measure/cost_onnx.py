@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 from onnx import NodeProto, ValueInfoProto, helper, inliner, numpy_helper, shape_inference
 
-from compresslab.measure.cost import Costs, ImageShape, LayerCost, Storage, total
+from compresslab.measure.cost import Costs, ImageShape, LayerCost, Storage, sparse_bytes, total
 
 Shape = tuple[int, ...]
 
@@ -69,15 +69,17 @@ def count(path: Path, image_shape: ImageShape) -> Costs:
     graph = Graph.read(Path(path), image_shape)
     memory = Memory(graph)
     seen: set[str] = set()
-    layers, nonzero = [], 0
+    layers, nonzero, sparse = [], 0, 0
     for node in graph.nodes:
         if node.op_type in QUANTIZERS:
             continue
         parameters = [parameter for parameter in graph.parameters(node) if parameter.name not in seen]
         seen.update(parameter.name for parameter in parameters)
         nonzero += sum(parameter.nonzero for parameter in parameters)
+        sparse += sum(parameter.sparse_bytes for parameter in parameters)
         layers.append(_layer_cost(graph, memory, node, parameters))
-    return total(layers, Storage(nonzero, 0, graph.quantization_bytes()), memory.peak_bytes(), Path(path))
+    storage = Storage(nonzero, sparse, quantization_bytes=graph.quantization_bytes())
+    return total(layers, storage, memory.peak_bytes(), Path(path))
 
 
 @dataclass(frozen=True)
@@ -93,12 +95,20 @@ class Parameter:
     @property
     def nonzero(self) -> int:
         """Number of trained values that stand for another real number than zero."""
-        if not self.trained:
-            return 0
+        return int(np.count_nonzero(self.values != self._zero)) if self.trained else 0
+
+    @property
+    def sparse_bytes(self) -> int:
+        """Bytes in the smaller of the dense and the sparse form."""
+        return sparse_bytes(self.values, self._zero)
+
+    @property
+    def _zero(self) -> np.ndarray:
+        """The codes that stand for the real number zero, in a shape that fits the values."""
         zero = self.zero_point
         if zero.size > 1:
-            zero = zero.reshape([-1 if axis == self.axis % self.values.ndim else 1 for axis in range(self.values.ndim)])
-        return int(np.count_nonzero(self.values != zero))
+            return zero.reshape([-1 if axis == self.axis % self.values.ndim else 1 for axis in range(self.values.ndim)])
+        return zero
 
 
 class Graph:

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.flop_counter import FlopCounterMode
 
-from compresslab.measure.cost import Costs, ImageShape, LayerCost, Storage, total
+from compresslab.measure.cost import Costs, ImageShape, LayerCost, Storage, sparse_bytes, total
 from compresslab.models.torch.artifact import load
 
 IN_PLACE = (
@@ -27,8 +27,10 @@ def count(path: Path, image_shape: ImageShape) -> Costs:
     """
     network = load(path).module
     layers = count_layers(network, image_shape)
+    tensors = [tensor.detach().numpy() for tensor in network.state_dict().values() if tensor.is_floating_point()]
     nonzero = sum(int(torch.count_nonzero(parameter)) for parameter in network.parameters())
-    return total(layers.costs, Storage(nonzero), layers.peak_bytes, Path(path))
+    storage = Storage(nonzero, sum(map(sparse_bytes, tensors)))
+    return total(layers.costs, storage, layers.peak_bytes, Path(path))
 
 
 class Layers:

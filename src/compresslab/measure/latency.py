@@ -28,12 +28,16 @@ from compresslab.measure.steady import supported_percentiles
 
 @dataclass(frozen=True)
 class Cell:
-    """What one worker measures: a variant's artifact on an engine with a thread count."""
+    """What one worker measures: a variant's artifact on an engine with a thread count.
+
+    ``images`` is a ``.npy`` of the test images that it answers, uint8 (N, H, W, C).
+    """
 
     model: str
     variant: str
     engine: str
     path: Path
+    images: Path
     threads: int
     seed: int = 0
 
@@ -197,20 +201,17 @@ class SessionResult:
             raise SessionFailedError(f"{len(crashed)} of the session's cells crashed; the others are measured.\n{told}")
 
 
-def run_session(
-    cells: Sequence[Cell], protocol: Protocol, images: Path, *, seed: int = 0, progress: bool = True
-) -> SessionResult:
+def run_session(cells: Sequence[Cell], protocol: Protocol, *, seed: int = 0, progress: bool = True) -> SessionResult:
     """Measure all cells in interleaved rounds.
 
-    ``images`` is a ``.npy`` of the test images, uint8 (N, H, W, C). ``seed`` fixes the order of every round. A cell
-    whose engine is unavailable, or whose worker crashes or hangs, is skipped with its reason, and the session goes
-    on. Raises ValueError when two cells have the same key.
+    ``seed`` fixes the order of every round. A cell whose engine is unavailable, or whose worker crashes or hangs, is
+    skipped with its reason, and the session goes on. Raises ValueError when two cells have the same key.
     """
     keys = [cell.key for cell in cells]
     if len(set(keys)) < len(keys):
         repeated = sorted({key for key in keys if keys.count(key) > 1})
         raise ValueError(f"these cells are in the session twice: {', '.join(repeated)}")
-    session = _Session(cells, protocol, images)
+    session = _Session(cells, protocol)
     before = load_average()
     order = list(interleaved(cells, protocol.rounds, seed))
     with ExitStack() as workers:
@@ -235,9 +236,8 @@ def interleaved(cells: Sequence[Cell], rounds: int, seed: int) -> Iterator[tuple
 
 
 class _Session:
-    def __init__(self, cells: Sequence[Cell], protocol: Protocol, images: Path) -> None:
+    def __init__(self, cells: Sequence[Cell], protocol: Protocol) -> None:
         self._protocol = protocol
-        self._images = images
         self._workers: dict[str, Worker] = {}
         self.measured = {cell.key: Measurement(cell) for cell in cells}
         self.skipped: dict[str, Skipped] = {}
@@ -283,7 +283,7 @@ class _Session:
         worker = workers.enter_context(Worker(cell.threads, self._protocol.timeout_s))
         self._workers[cell.key] = worker
         timings = worker.ask(
-            "open", engine=cell.engine, path=str(cell.path), threads=cell.threads, images=str(self._images)
+            "open", engine=cell.engine, path=str(cell.path), threads=cell.threads, images=str(cell.images)
         )
         for name in ("import_ms", "load_ms", "first_call_ms"):
             getattr(measurement, name).append(timings[name])

@@ -1,6 +1,6 @@
 """What a report rests on: the lab's slice of the configuration, tables, the data card, hosts, and networks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ class Subject:
     host: str
     seeds: tuple[int, ...]
     languages: tuple[str, ...]
-    dataset: str
+    datasets: tuple[str, ...]
     models: Mapping[str, Mapping[str, Any]]
 
     @property
@@ -41,7 +41,7 @@ class Subject:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Subject":
         """Read what ``json.dumps`` of a dictionary with these keys gave."""
-        lists = {name: tuple(values[name]) for name in ("seeds", "languages")}
+        lists = {name: tuple(values[name]) for name in ("seeds", "languages", "datasets")}
         return cls(**{**values, **lists})
 
 
@@ -51,9 +51,14 @@ class Evidence:
 
     subject: Subject
     tables: Mapping[str, pd.DataFrame]
-    card: DataCard
+    cards: tuple[DataCard, ...]
     hosts: tuple[Mapping[str, Any], ...] = ()
     networks: Mapping[str, Network] = field(default_factory=dict)
+
+    @property
+    def card(self) -> DataCard:
+        """Card of the lab's first dataset; a model may have another one of the same classes."""
+        return self.cards[0]
 
     def table(self, name: str) -> pd.DataFrame | None:
         """Return a table that has rows, its variants in the configuration's order, or None."""
@@ -63,24 +68,24 @@ class Evidence:
     @property
     def is_meaningless(self) -> bool:
         """Whether the numbers are no results at all: generated data, or a run at smoke scale."""
-        return self.card.embedded or self.subject.scale == "smoke"
+        return any(card.embedded for card in self.cards) or self.subject.scale == "smoke"
 
 
 def read_evidence(
     subject: Subject,
     tables: Path,
-    card: Path,
+    cards: Sequence[Path],
     hosts: Mapping[str, Path] | None = None,
     networks: Mapping[str, Path] | None = None,
 ) -> Evidence:
-    """Read everything from its files: the folder of a lab's tables, the data card, ``*.host.json``, ``model.npz``.
+    """Read everything from its files: the folder of a lab's tables, the data cards, ``*.host.json``, ``model.npz``.
 
     ``hosts`` by host, ``networks`` by ``model/variant``. A file that is missing or damaged is an error that names it.
     """
     return Evidence(
         subject=subject,
         tables={name: read_table(tables / f"{name}.csv") for name in TABLES},
-        card=read_card(card),
+        cards=tuple(read_card(card) for card in cards),
         hosts=tuple(read_json(path) for path in (hosts or {}).values()),
         networks={name: load(path) for name, path in (networks or {}).items()},
     )

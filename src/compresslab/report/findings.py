@@ -5,96 +5,33 @@ None, and the narrative then says nothing about it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from compresslab.report.evidence import Evidence
+from compresslab.report.facts import BreakEven, Change, HardestClass, LayerError, Score, Size, Slimming, Speed
+from compresslab.report.names import Names
+from compresslab.report.ratios import Ratio, cell_ratio
 
 VERDICTS = ("reproduced", "exceeded", "not_reproduced", "not_comparable")
 
 
-@dataclass(frozen=True)
-class Score:
-    """Accuracy of a variant over its seeds, in percent, and the half-width of one training's 95 % interval."""
-
-    mean: float
-    low: float
-    high: float
-    seeds: int
-    images: int
-    half_width_points: float
-
-
-@dataclass(frozen=True)
-class Size:
-    """Bytes of a variant, and how many times smaller it is than its model's first variant."""
-
-    stored_bytes: float
-    weight_bytes: float
-    table_bytes: float
-    file_bytes: float
-    activation_peak_bytes: float
-    ratio: float
-
-
-@dataclass(frozen=True)
-class Change:
-    """A variant against its parent over seeds: ``verdicts`` counts better, worse and noise."""
-
-    parent: str
-    agreement_percent: float
-    difference_points: float
-    seeds: int
-    verdicts: Mapping[str, int]
-    relative_l2_percent: float
-    detectable_points: float
-
-    @property
-    def verdict(self) -> str:
-        """``better``, ``worse`` or ``noise`` when all seeds say so, else ``mixed``."""
-        return next((verdict for verdict, seeds in self.verdicts.items() if seeds == self.seeds), "mixed")
-
-
-@dataclass(frozen=True)
-class Speed:
-    """A cell against its baseline on one host: ratios above 1 are faster; throughput may not have been measured."""
-
-    variant: str
-    engine: str
-    baseline_variant: str
-    baseline_engine: str
-    threads: int
-    verdict: str
-    ratio: float
-    low: float
-    high: float
-    throughput_ratio: float | None
-
-
-@dataclass(frozen=True)
-class LayerError:
-    """The layer after which a variant is farthest from its reference, and the error of the last layer, in percent."""
-
-    reference: str
-    layer: str
-    percent: float
-    last_layer: str
-    last_percent: float
-
-
 class Findings:
-    """Facts of one lab; variants are named ``variant``, or ``model/variant`` where the lab has several models."""
+    """Facts of one lab; variants are named ``variant``, or ``model/variant`` where the lab has several models.
+
+    A bare name in a lab with several models means the first model that has such a variant.
+    """
 
     def __init__(self, evidence: Evidence) -> None:
         self._evidence = evidence
+        self._names = Names(evidence.subject)
 
     @property
     def variants(self) -> list[str]:
         """Every variant that was scored, in the configuration's order."""
         scores = self._evidence.table("scores")
-        return [] if scores is None else list(dict.fromkeys(scores["variant"]))
+        return [] if scores is None else list(dict.fromkeys(self._names.of(scores)))
 
     def score(self, variant: str) -> Score | None:
         """Accuracy of a variant."""
@@ -110,7 +47,7 @@ class Findings:
         scores = self._evidence.table("scores")
         if scores is None:
             return None
-        return str(scores.groupby("variant", sort=False)["accuracy_percent"].mean().idxmax())
+        return str(scores.groupby(self._names.of(scores), sort=False)["accuracy_percent"].mean().idxmax())
 
     def size(self, variant: str) -> Size | None:
         """Bytes of a variant."""
@@ -128,20 +65,20 @@ class Findings:
     def smallest(self) -> str | None:
         """The variant with the fewest stored bytes; the first of several."""
         costs = self._evidence.table("costs")
-        return None if costs is None else str(costs["variant"].iloc[int(costs["stored_bytes"].argmin())])
+        return None if costs is None else str(self._names.of(costs).iloc[int(costs["stored_bytes"].argmin())])
 
     def counted(self, variant: str) -> Mapping[str, Any] | None:
         """Parameters and multiply-accumulates of a variant."""
         rows = self._rows("costs", variant)
         return None if rows is None else _records(rows)[0]
 
-    def change(self, variant: str) -> Change | None:
-        """A variant against its parent."""
-        rows = self._rows("comparisons", variant)
+    def change(self, variant: str, reference: str | None = None) -> Change | None:
+        """A variant against a reference: against its parent, when none is named."""
+        rows = self._against("comparisons", variant, reference)
         if rows is None:
             return None
         return Change(
-            parent=str(rows["parent"].iloc[0]),
+            reference=self._names.resolved(str(rows["reference"].iloc[0]), str(rows["model"].iloc[0])),
             agreement_percent=rows["agreement_percent"].mean(),
             difference_points=rows["accuracy_difference_points"].mean(),
             seeds=len(rows),
@@ -169,9 +106,9 @@ class Findings:
         rows = table[(table["host"] == (host or self._evidence.subject.host)) & (table["threads"] == threads)]
         return [
             Speed(
-                variant=row["variant"],
+                variant=self._names.name(row["model"], row["variant"]),
                 engine=row["engine"],
-                baseline_variant=row["baseline_variant"],
+                baseline_variant=self._names.name(row["model"], row["baseline_variant"]),
                 baseline_engine=row["baseline_engine"],
                 threads=row["threads"],
                 verdict=row["speed_verdict"],
@@ -185,17 +122,20 @@ class Findings:
 
     def speed(self, variant: str, engine: str, threads: int = 1) -> Speed | None:
         """One cell of the run's own host."""
-        cells = self.speeds(threads)
-        return next((cell for cell in cells if (cell.variant, cell.engine) == (variant, engine)), None)
+        wanted = (self._names.resolved(variant), engine)
+        return next((cell for cell in self.speeds(threads) if (cell.variant, cell.engine) == wanted), None)
+
+    def against(
+        self, cell: tuple[str, str], baseline: tuple[str, str], quantity: str = "latency", threads: int = 1
+    ) -> Ratio | None:
+        """How many times faster a cell (variant, engine) of the run's own host is than another: latency or throughput."""
+        rows = [self._cell(variant, engine, threads) for variant, engine in (cell, baseline)]
+        return cell_ratio(*rows, quantity) if all(row is not None for row in rows) else None
 
     def latency_ms(self, variant: str, engine: str, threads: int = 1) -> float | None:
         """The p50 of one cell of the run's own host."""
-        rows = self._rows("latency", variant)
-        if rows is None:
-            return None
-        chosen = (rows["engine"] == engine) & (rows["threads"] == threads)
-        cell = rows[chosen & (rows["host"] == self._evidence.subject.host)]
-        return None if cell.empty else float(cell["p50_ms"].iloc[0])
+        cell = self._cell(variant, engine, threads)
+        return None if cell is None else float(cell["p50_ms"])
 
     def thread_counts(self, host: str) -> list[int]:
         """The thread counts that a host measured at."""
@@ -232,17 +172,13 @@ class Findings:
 
     def layer_error(self, variant: str, reference: str | None = None) -> LayerError | None:
         """Where a quantized variant departs most from a reference: from its parent, when none is named."""
-        rows = self._rows("layers", variant)
+        rows = self._against("layers", variant, reference)
         if rows is None:
-            return None
-        rows = rows[rows["reference"] == (reference or self._parent(variant))]
-        if rows.empty:
             return None
         means = rows.groupby("layer", sort=False)["relative_l2_percent"].mean()
         last = str(means.index[-1])
-        return LayerError(
-            str(rows["reference"].iloc[0]), str(means.idxmax()), float(means.max()), last, float(means[last])
-        )
+        named = self._names.resolved(str(rows["reference"].iloc[0]), str(rows["model"].iloc[0]))
+        return LayerError(named, str(means.idxmax()), float(means.max()), last, float(means[last]))
 
     def trained(self, variant: str) -> Mapping[str, float] | None:
         """Means over seeds of a training's last epoch, and its whole time in seconds."""
@@ -268,21 +204,103 @@ class Findings:
         column = "statement_zh" if language_tag.startswith("zh") else "statement_en"
         return list(table[table["verdict"] == verdict][column])
 
+    def slimming(self, variant: str) -> Slimming | None:
+        """What pruning or clustering took away from a variant's parent."""
+        parent = self._parent(variant)
+        own, base = self.counted(variant), self.counted(parent) if parent else None
+        if own is None or base is None or parent is None:
+            return None
+
+        def share(column: str) -> float:
+            return 100 * float(own[column]) / float(base[column])
+
+        return Slimming(
+            parent=self._names.resolved(parent),
+            sparsity_percent=100 - 100 * float(own["nonzero_parameters"]) / float(own["parameters"]),
+            macs_percent=share("macs"),
+            file_percent=share("file_bytes"),
+            gzip_percent=share("file_gz_bytes"),
+            sparse_percent=share("sparse_bytes"),
+        )
+
+    def break_evens(self, batch: int) -> list[BreakEven]:
+        """From which sparsity on sparse weights pay, for every layer of the study on the run's own host."""
+        table = self._evidence.table("sparse_products")
+        if table is None:
+            return []
+        rows = table[(table["batch"] == batch) & (table["host"] == self._evidence.subject.host)]
+        return [
+            BreakEven(
+                layer=str(layer),
+                batch=batch,
+                faster_percent=lasting(points, points["sparse_to_dense_ratio_high"] < 1),
+                smaller_percent=lasting(points, points["sparse_bytes"] < points["dense_bytes"]),
+                most_percent=float(points["sparsity_percent"].max()),
+            )
+            for layer, points in rows.groupby("layer", sort=False)
+        ]
+
+    def hardest(self, variant: str) -> HardestClass | None:
+        """The class that a variant recognizes least often, over all seeds."""
+        scores, confusion = self._rows("scores_by_class", variant), self._rows("confusion", variant)
+        if scores is None or confusion is None:
+            return None
+        recall = scores[scores["images"] > 0].groupby("class", sort=False)["recall_percent"].mean()
+        name = str(recall.idxmin())
+        wrong = confusion[(confusion["true_class"] == name) & (confusion["predicted_class"] != name)]
+        counts = wrong.groupby("predicted_class", sort=False)["images"].sum()
+        taken = counts.idxmax() if counts.sum() else ""
+        return HardestClass(name, float(recall[name]), str(taken), int(counts.max() if len(counts) else 0))
+
+    def first_epoch(self, variant: str, percent: float) -> int | None:
+        """The first epoch whose mean validation accuracy over the seeds lies above ``percent``."""
+        rows = self._rows("training", variant)
+        if rows is None:
+            return None
+        means = rows.groupby("epoch")["validation_accuracy_percent"].mean()
+        above = means[means > percent]
+        return None if above.empty else int(above.index[0])
+
     def _parent(self, variant: str) -> str | None:
-        """What a variant was made from, by the configuration."""
-        for model, described in self._evidence.subject.models.items():
-            for name, settings in described["variants"].items():
-                if variant in (name, f"{model}/{name}"):
-                    parent: str | None = settings.get("from")
-                    return parent
-        return None
+        """What a variant was made from, by the configuration, as ``model/variant``."""
+        place = self._names.place(variant)
+        if place is None:
+            return None
+        model, name = place
+        parent = self._evidence.subject.models[model]["variants"][name].get("from")
+        return None if parent is None else f"{model}/{parent}"
+
+    def _against(self, name: str, variant: str, reference: str | None) -> pd.DataFrame | None:
+        """Rows of a variant against one reference: against its parent, when none is named."""
+        rows, wanted = self._rows(name, variant), reference or self._parent(variant)
+        if rows is None or wanted is None:
+            return None
+        model = str(rows["model"].iloc[0])
+        chosen = rows["reference"].map(lambda other: self._names.place(other, model)) == self._names.place(wanted, model)
+        return rows[chosen] if chosen.any() else None
+
+    def _cell(self, variant: str, engine: str, threads: int) -> Mapping[str, Any] | None:
+        """One cell of the run's own host."""
+        rows = self._rows("latency", variant)
+        if rows is None:
+            return None
+        chosen = (rows["engine"] == engine) & (rows["threads"] == threads)
+        cell = rows[chosen & (rows["host"] == self._evidence.subject.host)]
+        return None if cell.empty else _records(cell)[0]
 
     def _rows(self, name: str, variant: str) -> pd.DataFrame | None:
-        table = self._evidence.table(name)
-        if table is None:
+        table, place = self._evidence.table(name), self._names.place(variant)
+        if table is None or place is None:
             return None
-        chosen = (table["variant"] == variant) | ((table["model"] + "/" + table["variant"]) == variant)
-        return None if not chosen.any() else table[chosen]
+        chosen = (table["model"] == place[0]) & (table["variant"] == place[1])
+        return table[chosen] if chosen.any() else None
+
+
+def lasting(points: pd.DataFrame, holds: pd.Series) -> float | None:
+    """The sparsity from which on something holds at every higher one that was tried; None when it does not at the highest."""
+    ordered = points.assign(holds=holds).sort_values("sparsity_percent", ascending=False)
+    kept = ordered[ordered["holds"].cummin()]
+    return None if kept.empty else float(kept["sparsity_percent"].min())
 
 
 def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:

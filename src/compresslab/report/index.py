@@ -73,8 +73,8 @@ def _warnings(labs: Sequence[Evidence], language: Language) -> list[str]:
     """Say what keeps the numbers from being results: generated or substitute data, a scale below full."""
     scale = labs[0].subject.scale
     found = {
-        "embedded": any(lab.card.embedded for lab in labs),
-        "substitute": any(lab.card.substitute and not lab.card.embedded for lab in labs),
+        "embedded": any(card.embedded for lab in labs for card in lab.cards),
+        "substitute": any(card.substitute and not card.embedded for lab in labs for card in lab.cards),
         "smoke": scale == "smoke",
         "quick": scale == "quick",
     }
@@ -96,7 +96,9 @@ def _labs(labs: Sequence[Evidence], language: Language) -> list[Mapping[str, Any
 
 def _facts(lab: Evidence, language: Language) -> list[Fact]:
     found = Findings(lab)
-    facts = [Fact(language("index.dataset"), language.among(lab.card.title))]
+    facts = [
+        Fact(language("index.dataset"), language("list.join").join(language.among(card.title) for card in lab.cards))
+    ]
     facts.append(Fact(language("index.variants"), str(len(lab.subject.variants))))
     best, smallest = found.best(), found.smallest()
     if best and (score := found.score(best)):

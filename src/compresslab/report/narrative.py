@@ -85,6 +85,7 @@ def _names(evidence: Evidence, figures: Path, language: Language, numbering: _Nu
         "subject": subject,
         "title": language.among(subject.title) if subject.title else subject.lab,
         "card": evidence.card,
+        "cards": evidence.cards,
         "own": lambda texts: language.among(texts),
         "hosts": evidence.hosts,
         "found": Findings(evidence),

@@ -12,7 +12,7 @@ from compresslab.stages.command import Job, log, parser, running
 def main() -> None:
     """Write the session's table, raw samples, audit, skipped cells and the fingerprint of the host."""
     stage = parser(__doc__)
-    stage.add_argument("--data", type=Path, required=True, help="prepared dataset (.npz); its test images are timed")
+    stage.add_argument("--data", type=Path, nargs="+", required=True, help="the prepared dataset of every cell (.npz)")
     stage.add_argument("--models", type=Path, nargs="+", required=True, help="the artifact of every cell of the slice")
     stage.add_argument("--out", type=Path, required=True, help="latency table (.csv)")
     stage.add_argument("--samples", type=Path, required=True, help="raw samples (.npz)")
@@ -38,16 +38,19 @@ def _measure(job: Job) -> None:
     settings = dict(spec["protocol"])
     host, wanted = settings.pop("host"), settings.pop("threads")
     counts = sorted({usable_cores() if count == "all" else int(count) for count in wanted})
-    cells = [
-        Cell(cell["model"], cell["variant"], cell["engine"], path, threads, spec["seed"])
-        for cell, path in zip(spec["cells"], options.models, strict=True)
-        for threads in counts
-    ]
     machine = fingerprint(host)
     with tempfile.TemporaryDirectory() as folder:
-        images = Path(folder) / "images.npy"
-        np.save(images, read_split(options.data, "test", settings["offline_images"]).images)
-        session = run_session(cells, Protocol(**settings), images, seed=spec["seed"])
+        images: dict[Path, Path] = {}
+        for data in options.data:
+            if data not in images:
+                images[data] = Path(folder) / f"{len(images)}.npy"
+                np.save(images[data], read_split(data, "test", settings["offline_images"]).images)
+        cells = [
+            Cell(cell["model"], cell["variant"], cell["engine"], path, images[data], threads, spec["seed"])
+            for cell, path, data in zip(spec["cells"], options.models, options.data, strict=True)
+            for threads in counts
+        ]
+        session = run_session(cells, Protocol(**settings), seed=spec["seed"])
     identity = {"lab": spec["lab"], "host": host}
     _write(options.out, "latency", [identity | row for row in session.rows()])
     write_arrays(options.samples, session.samples(), compress=True)

@@ -8,7 +8,10 @@ from compresslab.artifacts import file_sha256, write_json
 from compresslab.data.card import read_card
 from compresslab.stages.command import Job
 
-LIBRARIES = ("numpy", "torch", "onnx", "onnxruntime")
+LIBRARIES = (
+    *("numpy", "torch", "torch-pruning", "tensorflow", "tf-keras", "tensorflow-model-optimization"),
+    *("ai-edge-litert", "onnx", "onnxruntime"),
+)
 
 
 def variant_card(job: Job, data: Path, model: Path, parent: Path | None = None) -> dict[str, Any]:

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from compresslab.stages.command import Job, log, parser, running
+
+if TYPE_CHECKING:
+    from compresslab.data.card import DataCard
 
 
 def main() -> None:
     """Write every table of the lab."""
     stage = parser(__doc__)
     stage.add_argument("--run", type=Path, required=True, help="folder of the run, `results/<run>`")
-    stage.add_argument("--data", type=Path, required=True, help="prepared dataset (.npz); its card is read")
+    stage.add_argument("--cards", type=Path, nargs="+", required=True, help="data cards of the lab's datasets (.json)")
     stage.add_argument("--claims", type=Path, required=True, help="ledger of published numbers (.yaml)")
     stage.add_argument("--out", type=Path, required=True, help="folder of the tables")
     with running(stage) as job:
@@ -26,23 +29,39 @@ def _collect(job: Job) -> None:
     from compresslab.tables.verdicts import RunFacts, evaluate_claims
 
     spec = job.spec
-    card = read_card(job.options.data)
+    cards = [read_card(path) for path in job.options.cards]
+    classes = _classes(cards)
     pieces = {
         "scores": list(_scored(job, "score")),
-        "scores_by_class": list(_scored(job, "score_by_class", card.classes)),
-        "confusion": list(_scored(job, "confusion", card.classes)),
+        "scores_by_class": list(_scored(job, "score_by_class", classes)),
+        "confusion": list(_scored(job, "confusion", classes)),
         "training": list(_trainings(job)),
         "layers": list(_layers(job)),
         "comparisons": list(_comparisons(job)),
         **_costs(job),
         **_sessions(job),
+        **_studies(job),
     }
     frames = {name: assembled(TABLES[name], parts) for name, parts in pieces.items()}
-    facts = RunFacts(spec["scale"], card.source, card.embedded, card.substitute, spec["host"])
+    facts = RunFacts(
+        spec["scale"],
+        cards[0].source,
+        embedded=any(card.embedded for card in cards),
+        substitute=any(card.substitute for card in cards),
+        host=spec["host"],
+    )
     claims = [claim for claim in read_claims(job.options.claims) if claim.lab == spec["lab"]]
     verdicts = evaluate_claims(claims, frames, facts)
     collect_lab(job.options.out, {**pieces, "claims": [verdicts]})
     log.info("%d claims: %s", len(verdicts), verdicts["verdict"].value_counts().to_dict())
+
+
+def _classes(cards: "list[DataCard]") -> tuple[str, ...]:
+    """The classes of the lab; datasets that differ in them answer different questions, and need a lab each."""
+    if any(card.classes != cards[0].classes for card in cards):
+        names = ", ".join(card.dataset for card in cards)
+        raise ValueError(f"the datasets {names} have different classes; give each a lab of its own")
+    return tuple(cards[0].classes)
 
 
 def _identities(job: Job) -> Iterator[tuple[dict[str, Any], str, int]]:
@@ -89,17 +108,16 @@ def _layers(job: Job) -> Iterator[Any]:
 
 
 def _comparisons(job: Job) -> Iterator[Any]:
-    """Every variant against its parent, on the same images."""
+    """Every variant against its parent and whatever else the lab holds it against, on the same images."""
     import pandas as pd
 
     from compresslab.tables.collect import identified
     from compresslab.tables.comparisons import compare
 
     for row, variant_id, seed in _identities(job):
-        if row["parent"]:
-            parent_id = f"{variant_id.rpartition('/')[0]}/{row['parent']}"
-            found = compare(_predictions(job, variant_id, seed), _predictions(job, parent_id, seed))
-            yield identified(pd.DataFrame([{**found, "parent": row["parent"]}]), variant_id, seed)
+        for name, reference_id in row["compared_with"].items():
+            found = compare(_predictions(job, variant_id, seed), _predictions(job, reference_id, seed))
+            yield identified(pd.DataFrame([{**found, "reference": name}]), variant_id, seed)
 
 
 def _costs(job: Job) -> dict[str, list[Any]]:
@@ -142,6 +160,16 @@ def _sessions(job: Job) -> dict[str, list[Any]]:
         for name in ("audit", "skipped"):
             pieces[name].append(read_piece(folder / f"{lab}.{name}.csv", name))
     return pieces
+
+
+def _studies(job: Job) -> dict[str, list[Any]]:
+    """The tables of the lab's studies on this run's host; a study's table has its name."""
+    from compresslab.config.inventory import module_name
+    from compresslab.tables.collect import read_piece
+
+    folder = job.options.run / "studies" / job.spec["host"] / job.spec["lab"]
+    tables = {module_name(study): folder / f"{study}.csv" for study in job.spec["studies"]}
+    return {table: [read_piece(path, table)] for table, path in tables.items()}
 
 
 if __name__ == "__main__":

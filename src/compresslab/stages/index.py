@@ -27,8 +27,8 @@ def _write(job: Job) -> None:
     for spec in job.spec["labs"]:
         subject = Subject.from_json(in_order(spec))
         hosts = {host: options.run / f"benchmarks/{host}/{subject.lab}.host.json" for host in job.spec["hosts"]}
-        card = options.data / f"{subject.dataset}.json"
-        labs.append(read_evidence(subject, options.run / "tables" / subject.lab, card, hosts))
+        cards = [options.data / f"{dataset}.json" for dataset in subject.datasets]
+        labs.append(read_evidence(subject, options.run / "tables" / subject.lab, cards, hosts))
     write_index(
         options.out, labs, [language(tag, options.sources) for tag in labs[0].subject.languages], options.sources
     )

@@ -11,7 +11,7 @@ def main() -> None:
     stage = parser(__doc__)
     stage.add_argument("--language", required=True, help="language tag, such as zh-TW")
     stage.add_argument("--tables", type=Path, required=True, help="folder of the lab's tables")
-    stage.add_argument("--data", type=Path, required=True, help="data card (.json)")
+    stage.add_argument("--cards", type=Path, nargs="+", required=True, help="data cards of the lab's datasets (.json)")
     stage.add_argument("--figures", type=Path, required=True, help="folder of the lab's figures in this language")
     stage.add_argument("--hosts", nargs="*", default=[], metavar="NAME=FILE", help="fingerprints of the hosts")
     stage.add_argument("--networks", nargs="*", default=[], metavar="NAME=FILE", help="NumPy networks of variants")
@@ -47,7 +47,7 @@ def _write(job: Job) -> None:
         "language": options.language,
         "narrative": str(narrative_path(subject["lab"], options.language, options.sources)),
         "tables": str(options.tables),
-        "card": str(options.data),
+        "cards": [str(card) for card in options.cards],
         "figures": str(options.figures),
         "hosts": _named(options.hosts),
         "networks": _named(options.networks),

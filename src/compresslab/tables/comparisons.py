@@ -1,4 +1,4 @@
-"""A variant against its parent on the same test images."""
+"""A variant against a reference (its parent, or another variant that the lab names) on the same test images."""
 
 from typing import Any
 
@@ -16,30 +16,30 @@ from compresslab.tables.statistics import (
 )
 
 
-def compare(variant: Predictions, parent: Predictions) -> dict[str, Any]:
-    """One row of ``comparisons.csv`` without its identity columns (lab, model, variant, parent, seed).
+def compare(variant: Predictions, reference: Predictions) -> dict[str, Any]:
+    """One row of ``comparisons.csv`` without its identity columns (lab, model, variant, reference, seed).
 
-    Differences are variant minus parent, in points, with Tango's 95 % interval for paired proportions. The verdict
+    Differences are variant minus reference, in points, with Tango's 95 % interval for paired proportions. The verdict
     is ``better`` or ``worse`` only when that interval excludes 0 and McNemar's exact p is below 0.05, else ``noise``.
     Predictions on other images are a ValueError.
     """
-    _check_paired(variant, parent)
+    _check_paired(variant, reference)
     images = len(variant.labels)
-    only_variant = int(np.sum(variant.correct & ~parent.correct))
-    only_parent = int(np.sum(parent.correct & ~variant.correct))
-    difference = paired_difference(only_variant, only_parent, images).scaled(100)
-    p = mcnemar_p(only_variant, only_parent)
+    only_variant = int(np.sum(variant.correct & ~reference.correct))
+    only_reference = int(np.sum(reference.correct & ~variant.correct))
+    difference = paired_difference(only_variant, only_reference, images).scaled(100)
+    p = mcnemar_p(only_variant, only_reference)
     return {
         "images": images,
-        "agreement_percent": agreement_percent(variant.answers, parent.answers),
-        "only_parent_correct": only_parent,
+        "agreement_percent": agreement_percent(variant.answers, reference.answers),
+        "only_reference_correct": only_reference,
         "only_variant_correct": only_variant,
         "mcnemar_p": p,
         "accuracy_difference_points": difference.value,
         "accuracy_difference_low_points": difference.low,
         "accuracy_difference_high_points": difference.high,
-        "relative_l2_percent": relative_l2_percent(variant.logits, parent.logits),
-        "smallest_detectable_points": smallest_detectable_points((only_variant + only_parent) / images, images),
+        "relative_l2_percent": relative_l2_percent(variant.logits, reference.logits),
+        "smallest_detectable_points": smallest_detectable_points((only_variant + only_reference) / images, images),
         "accuracy_verdict": accuracy_verdict(difference, p),
     }
 
@@ -51,10 +51,12 @@ def accuracy_verdict(difference: Estimate, p: float) -> str:
     return "better" if difference.value > 0 else "worse"
 
 
-def _check_paired(variant: Predictions, parent: Predictions) -> None:
-    if not np.array_equal(variant.indices, parent.indices) or not np.array_equal(variant.labels, parent.labels):
-        raise ValueError("a variant and its parent must be scored on the same test images; run predict again for both")
-    if variant.logits.shape != parent.logits.shape:
+def _check_paired(variant: Predictions, reference: Predictions) -> None:
+    if not np.array_equal(variant.indices, reference.indices) or not np.array_equal(variant.labels, reference.labels):
         raise ValueError(
-            f"the variant answers with {variant.logits.shape[1]} classes, its parent with {parent.logits.shape[1]}"
+            "a variant and its reference must be scored on the same test images; run predict again for both"
+        )
+    if variant.logits.shape != reference.logits.shape:
+        raise ValueError(
+            f"the variant has {variant.logits.shape[1]} classes, its reference {reference.logits.shape[1]}"
         )

@@ -184,6 +184,7 @@ COSTS = Table(
         "stored_bytes": _count(),
         "file_bytes": _count(1),
         "file_gz_bytes": _count(1),
+        "sparse_bytes": _count(),
         "activation_peak_bytes": _count(),
     },
     key=_VARIANT,
@@ -265,6 +266,33 @@ SPEED = Table(
     },
 )
 
+SPARSE_PRODUCTS = Table(
+    "sparse_products",
+    {
+        **_identity(("lab", "host", "model", "variant", "layer")),
+        "batch": _count(1),
+        "sparsity_percent": _percent(),
+        "dense_ms": _positive(),
+        "dense_low_ms": _positive(),
+        "dense_high_ms": _positive(),
+        "sparse_ms": _positive(),
+        "sparse_low_ms": _positive(),
+        "sparse_high_ms": _positive(),
+        "sparse_to_dense_ratio": _positive(),
+        "sparse_to_dense_ratio_low": _positive(),
+        "sparse_to_dense_ratio_high": _positive(),
+        "dense_bytes": _count(),
+        "sparse_bytes": _count(),
+    },
+    key=("lab", "host", "model", "variant", "layer", "batch", "sparsity_percent"),
+    sorted_by=("lab", "host", "model", "variant"),
+    intervals={
+        "dense_ms": ("dense_low_ms", "dense_high_ms"),
+        "sparse_ms": ("sparse_low_ms", "sparse_high_ms"),
+        "sparse_to_dense_ratio": ("sparse_to_dense_ratio_low", "sparse_to_dense_ratio_high"),
+    },
+)
+
 AUDIT = Table(
     "audit",
     {
@@ -292,10 +320,10 @@ SKIPPED = Table(
 COMPARISONS = Table(
     "comparisons",
     {
-        **_identity((*_VARIANT, "parent", "seed")),
+        **_identity((*_VARIANT, "reference", "seed")),
         "images": _count(1),
         "agreement_percent": _percent(),
-        "only_parent_correct": _count(),
+        "only_reference_correct": _count(),
         "only_variant_correct": _count(),
         "mcnemar_p": _number(0, 1),
         "accuracy_difference_points": _points(),
@@ -305,8 +333,8 @@ COMPARISONS = Table(
         "smallest_detectable_points": _number(0, 100, nullable=True),
         "accuracy_verdict": _choice("better", "worse", "noise"),
     },
-    key=(*_VARIANT, "parent", "seed"),
-    sorted_by=(*_VARIANT, "parent", "seed"),
+    key=(*_VARIANT, "reference", "seed"),
+    sorted_by=(*_VARIANT, "reference", "seed"),
     intervals={
         "accuracy_difference_points": ("accuracy_difference_low_points", "accuracy_difference_high_points"),
     },
@@ -370,6 +398,7 @@ TABLES = {
         COSTS,
         COST_LAYERS,
         LATENCY,
+        SPARSE_PRODUCTS,
         AUDIT,
         SKIPPED,
         COMPARISONS,

@@ -1,21 +1,19 @@
 """What a training needs to go on after it was killed, as if it had never stopped.
 
-A state folder holds ``checkpoint`` (one line of JSON with the fingerprint of what is trained and the SHA-256 of what
-follows, then tensors and plain values in PyTorch's format), ``lock``, and ``owner.json`` (who holds the lock).
-A checkpoint is renamed into place when it is complete, and is read with ``weights_only``, which executes nothing.
+A state folder holds ``checkpoint`` (one line of JSON with the fingerprint of what is trained, its history and a
+SHA-256, then the framework's own snapshot), ``lock``, and ``owner.json`` (who holds the lock).
+A checkpoint is renamed into place when it is complete.
 """
 
 import hashlib
-import io
 import json
 import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
 from filelock import FileLock, Timeout
 
 from compresslab.artifacts import read_json, write_json, written_whole
@@ -47,28 +45,34 @@ def locked(state: Path, log: Log) -> Iterator[None]:
         lock.release()
 
 
-def save(state: Path, fingerprint: str, snapshot: dict[str, Any]) -> None:
-    """Replace the checkpoint by ``snapshot``: tensors and plain values, in any nesting of dicts and lists."""
-    buffer = io.BytesIO()
-    torch.save(snapshot, buffer)
-    blob = buffer.getvalue()
-    header = {"fingerprint": fingerprint, "sha256": hashlib.sha256(blob).hexdigest()}
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a training stands: a row per epoch that is done, and its framework's snapshot after the last one."""
+
+    history: list[dict[str, float]]
+    snapshot: bytes
+
+
+def save(state: Path, fingerprint: str, history: list[dict[str, float]], snapshot: bytes) -> None:
+    """Replace the checkpoint."""
+    described = {"fingerprint": fingerprint, "history": history, "sha256": _digest(history, snapshot)}
     with written_whole(_checkpoint(state)) as temporary:
-        temporary.write_bytes(json.dumps(header).encode() + b"\n" + blob)
+        temporary.write_bytes(json.dumps(described).encode() + b"\n" + snapshot)
 
 
-def load(state: Path, fingerprint: str, log: Log) -> dict[str, Any] | None:
-    """Return the last snapshot, on the CPU; None when there is none that fits.
+def load(state: Path, fingerprint: str, log: Log) -> Checkpoint | None:
+    """Return the last checkpoint; None when there is none that fits.
 
-    A checkpoint that is damaged or of another fingerprint is not used, and a line says so.
+    One that is damaged or of another fingerprint is not used, and a line says so.
     """
     path = _checkpoint(state)
     if not path.exists():
         return None
-    header, _, blob = path.read_bytes().partition(b"\n")
+    header, _, snapshot = path.read_bytes().partition(b"\n")
     try:
         described = json.loads(header)
-        found, intact = described["fingerprint"], described["sha256"] == hashlib.sha256(blob).hexdigest()
+        found, history = described["fingerprint"], described["history"]
+        intact = described["sha256"] == _digest(history, snapshot)
     except (ValueError, KeyError, TypeError):
         intact = False
     if not intact:
@@ -77,8 +81,7 @@ def load(state: Path, fingerprint: str, log: Log) -> dict[str, Any] | None:
     if found != fingerprint:
         log(f"starting afresh: {path} is of another configuration, code, data set or library version")
         return None
-    snapshot: dict[str, Any] = torch.load(io.BytesIO(blob), map_location="cpu", weights_only=True)
-    return snapshot
+    return Checkpoint(history, snapshot)
 
 
 def discard(state: Path) -> None:
@@ -101,6 +104,10 @@ def discard(state: Path) -> None:
             state.rmdir()
     finally:
         lock.release()
+
+
+def _digest(history: list[dict[str, float]], snapshot: bytes) -> str:
+    return hashlib.sha256(json.dumps(history).encode() + snapshot).hexdigest()
 
 
 def _checkpoint(state: Path) -> Path:

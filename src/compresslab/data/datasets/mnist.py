@@ -7,7 +7,7 @@ import numpy as np
 from compresslab.data.dataset import RemoteFile
 from compresslab.data.errors import DataError
 from compresslab.data.idx import read_idx
-from compresslab.data.prepared import Splits
+from compresslab.data.prepared import Samples, Splits
 from compresslab.data.splitting import stratified_holdout
 
 # Public copies of the published files; the page that published them first often refuses downloads.
@@ -73,9 +73,9 @@ def read(raw: Path | None) -> Splits:
     images, labels = _read_pair(raw, "train")
     kept, held_out = stratified_holdout(labels, _VALIDATION_IMAGES, _VALIDATION_SEED)
     return {
-        "train": (images[kept], labels[kept]),
-        "validation": (images[held_out], labels[held_out]),
-        "test": _read_pair(raw, "t10k"),
+        "train": Samples(images[kept], labels[kept]),
+        "validation": Samples(images[held_out], labels[held_out]),
+        "test": Samples(*_read_pair(raw, "t10k")),
     }
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from compresslab.data.dataset import RemoteFile
 from compresslab.data.digits import draw_digits
-from compresslab.data.prepared import Splits
+from compresslab.data.prepared import Samples, Splits
 
 # Number of images and seed of every split.
 _SPLITS = {"train": (4_000, 0), "validation": (800, 1), "test": (1_000, 2)}
@@ -40,4 +40,4 @@ FILES: tuple[RemoteFile, ...] = ()
 
 def read(raw: Path | None) -> Splits:  # noqa: ARG001 - the interface of every dataset
     """Draw the three splits; images (N, 28, 28, 1), labels int64 (N,)."""
-    return {split: draw_digits(count, seed) for split, (count, seed) in _SPLITS.items()}
+    return {split: Samples(*draw_digits(count, seed)) for split, (count, seed) in _SPLITS.items()}

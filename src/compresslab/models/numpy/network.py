@@ -12,7 +12,7 @@ weight                            float32, int8  convolution (kh, kw, in, out), 
 bias                              float32, int8  (out,); int32 in integer arithmetic, with scale ``S_x S_w``
 weight_scale, weight_zero_point   float32, int8  dequantized arithmetic: the affine map of the weights; bias alike
 multiplier, shift                 int32, int8    integer arithmetic: ``M = multiplier / 2**shift``, (out,) or (1,)
-preactivation_scale, _zero_point  float32, int8  the codes that enter a SELU or GELU
+preactivation_scale, _zero_point  float32, int8  the codes that enter a curve (SELU, GELU, Swish)
 output_scale, output_zero_point   float32, int8  the codes that leave the layer (dequantized: not the last, which
                                                  stays real unless a curve made codes of it)
 table                             int8           lut: the 256 outputs of codes -128 ... 127

@@ -30,7 +30,7 @@ def draw(material: Material, language: Language) -> Figure | None:
     comparisons = material.table("comparisons")
     if comparisons is None:
         return None
-    rows = comparisons.assign(name=variant_names(comparisons) + " ← " + comparisons["parent"])
+    rows = comparisons.assign(name=variant_names(comparisons) + " ← " + comparisons["reference"])
     names = list(dict.fromkeys(rows["name"]))
     figure = Figure(figsize=(WIDTH_IN, height_of(len(names), 1.35)))
     agreement, difference = figure.subplots(1, 2, sharey=True)

@@ -94,7 +94,7 @@ def save(figure: Figure | None, svg: Path, png: Path) -> None:
 def variant_names(table: pd.DataFrame) -> pd.Series:
     """Name each row's variant, with its model in front only where the lab has several models."""
     if table["model"].nunique() > 1:
-        return table["model"] + " / " + table["variant"]
+        return table["model"] + "/" + table["variant"]
     return table["variant"]
 
 

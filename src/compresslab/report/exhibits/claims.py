@@ -1,0 +1,55 @@
+"""Published numbers, what was measured, and the verdict."""
+
+from typing import Any
+
+import pandas as pd
+
+from compresslab.report.evidence import Evidence
+from compresslab.report.exhibits.sheets import Builder, Sheet
+from compresslab.report.figures.drawing import variant_names
+from compresslab.report.languages import Language
+from compresslab.report.numbers import *
+
+
+def claims(evidence: Evidence, language: Language) -> Sheet | None:
+    """Published number, measured number, verdict."""
+    rows = evidence.table("claims")
+    if rows is None:
+        return None
+    statements = rows["statement_zh" if language.is_chinese else "statement_en"]
+    builder = Builder(language).text("claim", statements)
+    builder.text("published", [_published(row) for row in rows.itertuples()])
+    builder.text("measured", [_measured(row) for row in rows.itertuples()])
+    return builder.text("verdict", [_verdict(row, language) for row in rows.itertuples()]).sheet()
+
+
+def _published(row: Any) -> str:
+    if pd.notna(row.published):
+        text = signed_minus(f"{row.published:,g}")
+    elif pd.notna(row.published_low) and pd.notna(row.published_high):
+        text = signed_minus(f"{row.published_low:,g}–{row.published_high:,g}")
+    else:
+        return MISSING
+    return _with_unit(text, row.unit, row.kind)
+
+
+def _measured(row: Any) -> str:
+    if pd.isna(row.measured):
+        return MISSING
+    text = _with_unit(significant(row.measured, 4), row.unit)
+    if pd.isna(row.measured_low):
+        return text
+    return f"{text} [{significant(row.measured_low, 4)}, {significant(row.measured_high, 4)}]"
+
+
+def _with_unit(text: str, unit: Any, kind: str = "") -> str:
+    sign = {"at_least": "≥\u202f", "at_most": "≤\u202f"}.get(kind, "")
+    return f"{sign}{text}\u202f{unit}" if isinstance(unit, str) and unit else sign + text
+
+
+def _verdict(row: Any, language: Language) -> str:
+    verdict = f"**{language(f'verdict.{row.verdict}')}**"
+    if isinstance(row.reason, str) and row.reason:
+        reason = language.known(f"reason.{row.reason}", row.reason)
+        return language("table.verdict_reason", verdict=verdict, reason=reason)
+    return verdict

@@ -1,0 +1,89 @@
+"""What a lab works with: images, files, variants, settings of the training, architecture."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from compresslab.report.evidence import Evidence
+from compresslab.report.exhibits.sheets import Builder, Sheet
+from compresslab.report.figures.drawing import variant_names
+from compresslab.report.languages import Language
+from compresslab.report.numbers import *
+
+
+def counts(evidence: Evidence, language: Language) -> Sheet | None:
+    """Images per split, and per class where there are not too many."""
+    card = evidence.card
+    builder = Builder(language).text("split", [language(f"split.{split}") for split in card.counts])
+    if len(card.classes) <= _MOST_CLASSES:
+        for name in card.classes:
+            builder.headed(name, [count(classes.get(name, 0)) for classes in card.counts.values()])
+    return builder.numbers("total", [sum(classes.values()) for classes in card.counts.values()], count).sheet()
+
+
+def files(evidence: Evidence, language: Language) -> Sheet | None:
+    """The published files that the data came from."""
+    found = evidence.card.files
+    if not found:
+        return None
+    builder = Builder(language).code("file", [file.name for file in found])
+    builder.numbers("file_bytes", [file.bytes for file in found])
+    return builder.code("sha256", [file.sha256[:_DIGEST_CHARACTERS] + "…" for file in found]).sheet()
+
+
+def variants(evidence: Evidence, language: Language) -> Sheet | None:
+    """The variant graph: parent, method and settings."""
+    rows = [
+        (f"{model} / {name}" if len(evidence.subject.models) > 1 else name, settings)
+        for model, entry in evidence.subject.models.items()
+        for name, settings in entry["variants"].items()
+    ]
+    builder = Builder(language).code("variant", [name for name, _ in rows])
+    builder.code("parent", [settings.get("from") for _, settings in rows])
+    builder.code("method", [settings["method"] for _, settings in rows])
+    return builder.text("settings", [_settings(settings) for _, settings in rows]).sheet()
+
+
+def settings(evidence: Evidence, language: Language) -> Sheet | None:
+    """How each model is trained."""
+    rows = [
+        (model, key, value)
+        for model, entry in evidence.subject.models.items()
+        for key, value in _flat(entry.get("train", {})).items()
+    ]
+    if not rows:
+        return None
+    builder = Builder(language)
+    if len(evidence.subject.models) > 1:
+        builder.code("model", [model for model, _, _ in rows])
+    return builder.code("field", [key for _, key, _ in rows]).text("value", [value for _, _, value in rows]).sheet()
+
+
+def architecture(evidence: Evidence, language: Language, variant: str | None = None) -> Sheet | None:
+    """Layers, shapes, parameters and multiply-accumulates of one variant (the first one when unset)."""
+    layers = evidence.table("cost_layers")
+    if layers is None:
+        return None
+    chosen = variant or layers["variant"].iloc[0]
+    rows = layers[layers["variant"] == chosen]
+    if rows.empty:
+        return None
+    builder = Builder(language, variant=chosen).code("layer", rows["layer"]).text("operator", rows["operator"])
+    builder.numbers("output_shape", rows["output_shape"], str)
+    return builder.numbers("parameters", rows["parameters"], count).numbers("macs", rows["macs"], count).sheet()
+
+
+def _settings(entry: Mapping[str, Any]) -> str:
+    return (
+        ", ".join(f"{key} {value}" for key, value in _flat(entry).items() if key not in ("method", "from")) or MISSING
+    )
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Write nested settings as ``optimizer.lr: 0.01``; what is unset is left out."""
+    flat: dict[str, str] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        elif value is not None and value != []:
+            flat[prefix + key] = str(value)
+    return flat

@@ -1,0 +1,102 @@
+"""How fast a session found every cell, what was really executed, and what could not be measured."""
+
+import pandas as pd
+from typing import Any
+from compresslab.report.evidence import Evidence
+from compresslab.report.exhibits.sheets import Builder, Sheet
+from compresslab.report.figures.drawing import variant_names
+from compresslab.report.languages import Language
+from compresslab.report.numbers import *
+
+
+def latency(evidence: Evidence, language: Language, host: str, threads: int) -> Sheet | None:
+    """Steady state of every cell of one host and thread count."""
+    rows = _cells(evidence, "latency", host, threads)
+    if rows is None:
+        return None
+    builder = Builder(language, host=host, threads=_threads(threads, language))
+    builder.code("variant", variant_names(rows)).code("engine", rows["engine"])
+    builder.intervals("p50_ms", rows, "p50_low_ms", "p50_high_ms")
+    for column in ("p90_ms", "p99_ms"):
+        if rows[column].notna().any():
+            builder.numbers(column, rows[column])
+    builder.intervals("offline_images_per_s", rows, "offline_low_images_per_s", "offline_high_images_per_s")
+    return builder.text(
+        "noise",
+        [_noise(bool(noisy), noise, language) for noisy, noise in zip(rows["noisy"], rows["noise"], strict=True)],
+    ).sheet()
+
+
+def start(evidence: Evidence, language: Language, host: str, threads: int) -> Sheet | None:
+    """What happens before the steady state: load and first call; and the memory of the process."""
+    rows = _cells(evidence, "latency", host, threads)
+    if rows is None:
+        return None
+    builder = Builder(language, host=host, threads=_threads(threads, language))
+    builder.code("variant", variant_names(rows)).code("engine", rows["engine"])
+    builder.numbers("load_ms", rows["load_ms"]).numbers("first_call_ms", rows["first_call_ms"])
+    builder.numbers("calls", rows["calls"], count)
+    return builder.numbers("peak_rss_bytes", rows["peak_rss_bytes"] / _MEBIBYTE, significant).sheet()
+
+
+def speed(evidence: Evidence, language: Language, host: str, threads: int) -> Sheet | None:
+    """How many times faster than the baseline, with the verdict."""
+    rows = _cells(evidence, "speed", host, threads)
+    if rows is None:
+        return None
+    baselines = rows["baseline_variant"] + " · " + rows["baseline_engine"]
+    named = language("list.join").join(f"`{name}`" for name in dict.fromkeys(baselines))
+    builder = Builder(language, host=host, threads=_threads(threads, language), baseline=named)
+    builder.code("variant", variant_names(rows)).code("engine", rows["engine"])
+    if baselines.nunique() > 1:
+        builder.code("baseline", baselines)
+    builder.intervals("latency_ratio", rows, "latency_ratio_low", "latency_ratio_high")
+    builder.intervals("throughput_ratio", rows, "throughput_ratio_low", "throughput_ratio_high")
+    return builder.text("speed_verdict", [language(f"verdict.{verdict}") for verdict in rows["speed_verdict"]]).sheet()
+
+
+def audit(evidence: Evidence, language: Language) -> Sheet | None:
+    """How many operators of each executed graph run in integers, and which ones do not."""
+    table = evidence.table("audit")
+    if table is None:
+        return None
+    groups = list(table.groupby(["model", "variant", "engine", "host"], sort=False))
+    names = pd.DataFrame([key[:2] for key, _ in groups], columns=["model", "variant"])
+    builder = Builder(language).code("variant", variant_names(names)).code("engine", [key[2] for key, _ in groups])
+    for column, kind in {"integer_nodes": "integer", "float_nodes": "float", "unfused_nodes": "unfused"}.items():
+        builder.numbers(column, [int((nodes["runs_as"] == kind).sum()) for _, nodes in groups], count)
+    return builder.text("others", [_operators(nodes) for _, nodes in groups]).sheet()
+
+
+def skipped(evidence: Evidence, language: Language) -> Sheet | None:
+    """What could not be measured, and why."""
+    rows = evidence.table("skipped")
+    if rows is None:
+        return None
+    builder = Builder(language).code("variant", variant_names(rows)).code("engine", rows["engine"])
+    return builder.text("host", rows["host"]).text("reason", rows["reason"]).sheet()
+
+
+def _cells(evidence: Evidence, name: str, host: str, threads: int) -> pd.DataFrame | None:
+    table = evidence.table(name)
+    if table is None:
+        return None
+    rows = table[(table["host"] == host) & (table["threads"] == threads)]
+    return None if rows.empty else rows
+
+
+def _threads(threads: int, language: Language) -> str:
+    return language("figure.threads.one") if threads == 1 else language("figure.threads.many", threads=threads)
+
+
+def _noise(noisy: bool, reasons: Any, language: Language) -> str:
+    if not noisy:
+        return language("noise.none")
+    words = [word.strip() for word in str(reasons).replace(",", ";").split(";") if word.strip()]
+    return language("list.join").join(language.known(f"noise.{word}", word) for word in words)
+
+
+def _operators(nodes: pd.DataFrame) -> str:
+    others = nodes[nodes["runs_as"] != "integer"]["operator"].value_counts(sort=False)
+    parts = [f"{operator} × {times}" if times > 1 else str(operator) for operator, times in others.items()]
+    return ", ".join(parts) or MISSING
