@@ -17,6 +17,7 @@ from compresslab.config.methods.quantize_numpy import Parameters
 from compresslab.data.preprocessing import Preprocessing
 from compresslab.models.numpy.network import Layer, Network, save
 from compresslab.tables.collect import write_table
+from compresslab.tables.schemas import SPARSE_PRODUCTS
 
 LAB, MODEL, HOST = "mnist-integer", "gapcnn", "local"
 SEEDS = (0, 1, 2)
@@ -72,6 +73,7 @@ def tables() -> dict[str, pd.DataFrame]:
         "cost_layers": _cost_layers(),
         "latency": (latency := _latency()),
         "speed": _speed(latency),
+        "sparse_products": SPARSE_PRODUCTS.empty(),
         "comparisons": _comparisons(random),
         "layers": _layers(),
         "audit": _audit(),
@@ -368,6 +370,7 @@ def _costs() -> pd.DataFrame:
                 "stored_bytes": weights + table,
                 "file_bytes": weights + 2400,
                 "file_gz_bytes": weights + 900,
+                "sparse_bytes": weights,
                 "activation_peak_bytes": 75264 if whole else 18816,
             }
         )

@@ -122,7 +122,7 @@ MISTAKES = {
     "wrong method": Mistake(
         "          torch-long: {method: train-torch, epochs: 9}",
         "          torch-long: {method: train-torsh}",
-        ("variants.torch-long: unknown method 'train-torsh'", "did you mean 'train-torch'?", "known: export-numpy"),
+        ("variants.torch-long: unknown method 'train-torsh'", "did you mean 'train-torch'?", "known: cluster-tfmot"),
     ),
     "parent of the wrong kind": Mistake(
         "{from: torch-fp32, method: export-numpy}",
@@ -172,7 +172,7 @@ LONELY = {
     "missing method": Mistake(
         "torch-fp32: {method: train-torch}",
         "torch-fp32: {epochs: 3}",
-        ("torch-fp32: needs a method: one of export-numpy,",),
+        ("torch-fp32: needs a method: one of cluster-tfmot,",),
     ),
     "parent needed": Mistake(
         "{from: torch-fp32, method: export-numpy}",
@@ -188,6 +188,41 @@ LONELY = {
         "        train:\n",
         "        architecture: gapcn\n        train:\n",
         ("gapcnn.architecture: unknown architecture 'gapcn'", "did you mean 'gapcnn'?"),
+    ),
+    "unknown dataset of a model": Mistake(
+        "        train:\n",
+        "        dataset: minst\n        train:\n",
+        ("gapcnn.dataset: unknown dataset 'minst'", "did you mean 'mnist'?"),
+    ),
+    "unknown argument of the architecture": Mistake(
+        "        train:\n",
+        "        arguments: {activation: swish}\n        train:\n",
+        ("gapcnn.arguments.activation: unknown argument 'activation'; gapcnn of torch takes: none",),
+    ),
+    "channels of an architecture without widths": Mistake(
+        "          torch-long: {method: train-torch, epochs: 9}",
+        "          torch-long: {from: torch-fp32, method: prune-channels}",
+        ("torch-long.method: method 'prune-channels' needs an architecture that takes widths; gapcnn does not",),
+    ),
+    "comparison with an unknown variant": Mistake(
+        "    baseline: torch-fp32",
+        "    comparisons: {numpy-fp32: [torch-lang]}",
+        ("comparisons.numpy-fp32: unknown variant 'torch-lang'", "did you mean 'torch-long'?"),
+    ),
+    "unknown study": Mistake(
+        "    baseline: torch-fp32",
+        "    studies: {sparse-product: gapcnn/numpy-fp32}",
+        ("studies.sparse-product: unknown study", "did you mean 'sparse-products'?"),
+    ),
+    "study of an unknown variant": Mistake(
+        "    baseline: torch-fp32",
+        "    studies: {sparse-products: numpy-fp32}",
+        ("studies.sparse-products: unknown variant 'numpy-fp32'", "gapcnn/numpy-fp32"),
+    ),
+    "study of a variant that does not fit": Mistake(
+        "    baseline: torch-fp32",
+        "    studies: {sparse-products: gapcnn/torch-fp32}",
+        ("study 'sparse-products' cannot look into 'gapcnn/torch-fp32'; those that fit: gapcnn/numpy-fp32",),
     ),
     "unknown variant with an engine": Mistake(
         "      torch-fp32: [torch]",

@@ -3,10 +3,12 @@
 import errno
 import gzip
 import hashlib
+import io
 import os
 import re
 import socket
 import threading
+import zipfile
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
@@ -16,7 +18,8 @@ import pytest
 
 from compresslab.artifacts import read_json
 from compresslab.data import fetch as fetch_module
-from compresslab.data.dataset import RemoteFile
+from compresslab.data.archive import tree_sha256
+from compresslab.data.dataset import RemoteArchive, RemoteFile
 from compresslab.data.download import Patience
 from compresslab.data.errors import DataError
 from compresslab.data.fetch import fetch
@@ -175,7 +178,7 @@ def test_an_uncompressed_file_is_checked_too(tmp_path, server, monkeypatch):
         (gzip.compress(CONTENT[::-1]), "is not the published file"),
         (gzip.compress(CONTENT[:-1]), "is truncated"),
         (gzip.compress(bytes(50_000_000)), "holds more than the published 300,000 bytes"),
-        (PUBLISHED + bytes(100_000), "sends more than the published"),
+        (PUBLISHED + bytes(100_000), "sends more than the"),
     ],
     ids=["truncated", "corrupted", "log-in page", "empty", "other content", "short content", "bomb", "too long"],
 )
@@ -317,7 +320,7 @@ def test_a_full_disk_is_called_that(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("compresslab.data.download.tqdm.update", full)
+    monkeypatch.setattr("compresslab.data.progress.tqdm.update", full)
     assert "the disk is full" in _refused(tmp_path)
 
 
@@ -326,6 +329,70 @@ def test_a_destination_that_is_no_folder_is_named(tmp_path):
     (tmp_path / "raw").write_text("in the way")
     with pytest.raises(DataError, match=r"toy: cannot read or write .*raw"):
         _fetch(tmp_path / "raw")
+
+
+@pytest.fixture
+def archive(server, monkeypatch):
+    """A published archive with one wanted file; the server answers with it."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as opened:
+        opened.writestr("toys-main/Data/digits.bin", CONTENT)
+        opened.writestr("toys-main/README.md", "read me")
+    server.body = packed.getvalue()
+    listed = {"digits.bin": (len(CONTENT), hashlib.sha256(CONTENT).hexdigest())}
+    published = RemoteArchive(
+        name="Data",
+        file="toys.zip",
+        urls=(server.address,),
+        root="toys-*/Data",
+        wanted=("*.bin",),
+        sha256=tree_sha256(listed),
+        bytes=len(CONTENT),
+        files=1,
+        most_bytes=500_000,
+    )
+    monkeypatch.setattr(fetch_module, "open_dataset", lambda *_: SimpleNamespace(FILES=(published,)))
+    return published
+
+
+@pytest.mark.usefixtures("archive")
+def test_an_archive_is_received_unpacked_and_removed(tmp_path, server):
+    server.headers = {"Content-Disposition": "attachment; filename=toys-main.zip"}
+    server.announces_length = False
+    _fetch(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["Data", "fetched.json"]
+    assert (tmp_path / "Data" / "digits.bin").read_bytes() == CONTENT
+    _fetch(tmp_path)
+    assert len(server.ranges) == 1
+
+
+@pytest.mark.usefixtures("archive")
+def test_an_interrupted_archive_is_resumed_by_the_next_fetch(tmp_path, server):
+    server.break_after = [50_000] * HURRIED.attempts
+    assert "broke the connection" in _refused(tmp_path)
+    assert [path.suffix for path in tmp_path.iterdir()] == [".partial"]
+    _fetch(tmp_path)
+    assert server.ranges[-1] is not None
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["Data", "fetched.json"]
+
+
+@pytest.mark.usefixtures("archive")
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda body: body[:-100], "answered with a file that is truncated, corrupted or not an archive"),
+        (lambda _: b"<html>Please log in</html>", "is truncated, corrupted or not an archive"),
+        (lambda body: body.replace(CONTENT[:9], CONTENT[9:0:-1]), "is truncated, corrupted or not an archive"),
+        (lambda body: body + bytes(600_000), "sends more than the 500,000 bytes"),
+    ],
+    ids=["truncated", "log-in page", "corrupted", "too long"],
+)
+def test_a_wrong_archive_is_named_and_nothing_is_kept(tmp_path, server, change, reason):
+    server.body = change(server.body)
+    message = _refused(tmp_path)
+    assert reason in message
+    assert "cannot download toys.zip" in message
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture

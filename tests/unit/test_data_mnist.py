@@ -95,11 +95,11 @@ def test_mnist_validation_comes_out_of_the_training_images(tmp_path, monkeypatch
     _small_mnist(tmp_path)
     splits = mnist.read(tmp_path)
     official = read_idx(tmp_path / "train-images-idx3-ubyte.gz", 3)[..., np.newaxis]
-    ours = np.concatenate([splits["train"][0], splits["validation"][0]])
+    ours = np.concatenate([splits["train"].images, splits["validation"].images])
     assert sorted(map(bytes, ours)) == sorted(map(bytes, official))
-    assert np.bincount(splits["validation"][1]).tolist() == [5] * 10
-    assert splits["test"][0].shape == (30, 28, 28, 1)
-    assert all(labels.dtype == np.int64 for _, labels in splits.values())
+    assert np.bincount(splits["validation"].labels).tolist() == [5] * 10
+    assert splits["test"].images.shape == (30, 28, 28, 1)
+    assert all(samples.labels.dtype == np.int64 for samples in splits.values())
 
 
 def test_mnist_labels_must_go_with_the_images(tmp_path):

@@ -12,7 +12,7 @@ from compresslab.config.inventory import dataset_module, datasets
 from compresslab.data.card import DataCard, read_card
 from compresslab.data.catalogue import open_dataset
 from compresslab.data.errors import DataError
-from compresslab.data.prepared import SPLITS, calibration_images, content_sha256, read_split, write_prepared
+from compresslab.data.prepared import SPLITS, Samples, calibration_images, content_sha256, read_split, write_prepared
 from compresslab.data.preprocessing import Preprocessing
 from compresslab.data.sampling import permutation, uniform
 from compresslab.data.splitting import stratified_holdout
@@ -23,7 +23,15 @@ TEXTS = {"en": "text", "zh-TW": "文字"}
 def _splits(count: int = 50):
     rng = np.random.default_rng(0)
     return {
-        split: (rng.integers(0, 256, (count, 4, 5, 3), dtype=np.uint8), rng.integers(0, 2, count)) for split in SPLITS
+        split: Samples(rng.integers(0, 256, (count, 4, 5, 3), dtype=np.uint8), rng.integers(0, 2, count))
+        for split in SPLITS
+    }
+
+
+def _splits_with_origins():
+    return {
+        split: samples._replace(origins=np.array([f"{split}:{number}" for number in range(50)]))
+        for split, samples in _splits().items()
     }
 
 
@@ -59,11 +67,12 @@ def prepared(tmp_path):
 
 
 def test_what_is_written_is_read_back(prepared):
-    for split, (images, labels) in _splits().items():
+    for split, (images, labels, _) in _splits().items():
         part = read_split(prepared, split)
         np.testing.assert_array_equal(part.images, images)
         np.testing.assert_array_equal(part.labels, labels)
         np.testing.assert_array_equal(part.indices, np.arange(50))
+        assert part.origins is None
     assert read_card(prepared) == read_card(prepared.with_suffix(".json")) == _card(_splits())
 
 
@@ -72,7 +81,7 @@ def test_limit_takes_the_same_samples_every_time(tmp_path_factory, limit):
     path = tmp_path_factory.getbasetemp() / "limit.npz"
     if not path.exists():
         write_prepared(path, _splits(), _card(_splits()))
-    images, labels = _splits()["train"]
+    images, labels, _ = _splits()["train"]
     part = read_split(path, "train", limit)
     assert len(part.indices) == min(limit, 50)
     assert np.all(np.diff(part.indices) > 0)
@@ -80,6 +89,24 @@ def test_limit_takes_the_same_samples_every_time(tmp_path_factory, limit):
     np.testing.assert_array_equal(part.labels, labels[part.indices])
     larger = read_split(path, "train", limit + 5)
     assert set(part.indices) <= set(larger.indices)
+
+
+def test_origins_go_with_their_samples(tmp_path):
+    splits = _splits_with_origins()
+    write_prepared(tmp_path / "toy.npz", splits, _card(splits))
+    whole, part = read_split(tmp_path / "toy.npz", "test"), read_split(tmp_path / "toy.npz", "test", 7)
+    assert whole.origins.tolist() == [f"test:{number}" for number in range(50)]
+    assert part.origins.tolist() == [f"test:{number}" for number in part.indices]
+    assert content_sha256(splits) != content_sha256(_splits())
+
+
+def test_origins_of_other_samples_are_refused(prepared):
+    with np.load(prepared) as archive:
+        members = dict(archive)
+    for origins in (np.array(["a"] * 49), np.arange(50)):
+        write_arrays(prepared, members | {"train_origins": origins})
+        with pytest.raises(DataError, match=r"train_origins .* do not name 50 samples; prepare the dataset again"):
+            read_split(prepared, "train")
 
 
 def test_a_limit_is_not_just_the_beginning(prepared):

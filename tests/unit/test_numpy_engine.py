@@ -43,6 +43,15 @@ def test_gapcnn_agrees_with_pytorch_at_any_batch(images):
     np.testing.assert_allclose(engine.run(native), torch_logits(module, native), atol=1e-5)
 
 
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_pooling_respects_activations_that_fall_before_they_rise(activation):
+    module = nn.Sequential(nn.Conv2d(1, 1, 1), activation(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(36, 2))
+    nn.init.constant_(module[0].weight, 6.0)
+    network = to_network(module, GRAY, "ab", (12, 12, 1))
+    native = np.random.default_rng(0).normal(-0.3, 0.3, (5, 12, 12, 1)).astype(np.float32)
+    np.testing.assert_allclose(FloatEngine(network).run(native), torch_logits(module, native), atol=1e-5)
+
+
 def test_the_reference_size_of_the_model():
     _, network = gapcnn_pair()
     assert network.parameters == 6218

@@ -4,7 +4,15 @@ import re
 import sys
 from pathlib import Path
 
-from compresslab.config.inventory import dataset_module, figure_needs, figures, module_name, raw_name, studies, study_module
+from compresslab.config.inventory import (
+    dataset_module,
+    figure_needs,
+    figures,
+    module_name,
+    raw_name,
+    studies,
+    study_module,
+)
 from compresslab.config.load import load
 from compresslab.config.plan import Plan
 from compresslab.config.problems import ConfigurationError

@@ -35,4 +35,4 @@ def _weighted(module: nn.Module) -> list[nn.Module]:
 
 
 def _outputs(layer: nn.Module) -> int:
-    return int(layer.weight.shape[0])  # type: ignore[union-attr, index, arg-type]
+    return int(layer.weight.shape[0])  # type: ignore[index]

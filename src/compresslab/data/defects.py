@@ -17,8 +17,8 @@ CLASSES = ("background", "open", "short", "mousebite", "spur", "copper", "pin-ho
 BACKGROUND = 0
 SIZE = 32
 
-CONTEXT = 1.5  # side of a crop / longer side of its box
-LEAST_SIDE = 48  # pixels of the board
+CONTEXT = 1.1  # side of a crop / longer side of its box
+LEAST_SIDE = 32  # pixels of the board
 DEFECTS_PER_BACKGROUND = 6
 MARGIN = 4  # pixels between a background crop and the nearest box
 _TRIES = 64
@@ -103,11 +103,11 @@ def _cut(boards: Iterable[Board], channels: Callable[[np.ndarray], np.ndarray]) 
 
 
 def _resized(image: np.ndarray, squares: np.ndarray) -> np.ndarray:
-    """Scale squares (n, 3) of a grey image to crops by averaging areas: uint8 (n, 32, 32)."""
+    """Scale squares (n, 3) of a grey image to crops, smoothly: uint8 (n, 32, 32)."""
     picture = Image.fromarray(image)
     return np.stack(
         [
-            np.asarray(picture.resize((SIZE, SIZE), Image.Resampling.BOX, (left, top, left + side, top + side)))
+            np.asarray(picture.resize((SIZE, SIZE), Image.Resampling.LANCZOS, (left, top, left + side, top + side)))
             for left, top, side in squares.tolist()
         ]
     )

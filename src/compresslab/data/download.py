@@ -125,7 +125,7 @@ class _ResumingDownloader:
                     break
         if bar.n > self.remote.download_bytes:
             partial.unlink()
-            raise _FinalError(f"sends more than the published {self.remote.bytes:,} bytes")
+            raise _FinalError(f"sends more than the {self.remote.download_bytes:,} bytes that it may hold")
 
 
 def _wire_bytes(response: requests.Response) -> Iterator[bytes]:

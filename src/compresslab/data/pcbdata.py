@@ -35,18 +35,18 @@ ARCHIVE = RemoteArchive(
 PROTOCOL = {
     "en": "DeepPCB has no standard protocol for classification; this is ours. The official lists are kept, so that no "
     "image is in two splits: the 500 images of test.txt are the test set; of the 1,000 images of trainval.txt, 200 "
-    "drawn at random with a fixed seed are the validation set and 800 the training set. Around every published box, a "
-    "square with CONTEXT the longer side of the box, of at least LEAST pixels, is cut out of the image, shifted where "
-    "it would leave it, and scaled to 32 × 32 pixels by averaging areas. For every six defects of an image, rounded, "
-    "at least one background square of the size of a defect's is placed at random where it touches no box; about half "
-    "of them show bare board or bare copper. That makes 6,451 training crops (958 of them background), 1,622 "
-    "validation crops (242) and 3,681 test crops (541). Nothing is chosen by the test set.",
+    "drawn at random with a fixed seed are the validation set and 800 the training set. Around the centre of every "
+    "published box, a square is cut out of the image: 1.1 times as long as the longer side of the box, at least 32 "
+    "pixels, shifted where it would leave the image, and scaled to 32 × 32 pixels (Lanczos). For every six defects of "
+    "an image, rounded, and at least once, a background square as large as a defect's is placed at random where it "
+    "touches no box; nearly half of them show bare board or bare copper only. That makes 6,451 training crops (958 of "
+    "them background), 1,622 validation crops (242) and 3,681 test crops (541). Nothing is chosen by the test set.",
     "zh-TW": "DeepPCB 沒有標準的分類評估方式，以下由本流程自訂。沿用官方清單，任何影像只屬於一個分割：test.txt 的 500 "
-    "張影像為測試集；trainval.txt 的 1,000 張影像中，以固定的隨機種子抽出 200 張作為驗證集，其餘 800 張為訓練集。每個"
-    "標註框以其中心裁切一個正方形，邊長為框長邊的 CONTEXT 倍且至少 LEAST 像素，超出影像時向內平移，再以面積平均縮放為 "
+    "張影像為測試集；trainval.txt 的 1,000 張影像中，以固定的隨機種子抽出 200 張作為驗證集，其餘 800 張為訓練集。以每"
+    "個標註框的中心裁切一個正方形，邊長為框長邊的 1.1 倍且至少 32 像素，超出影像時向內平移，再以 Lanczos 濾波縮放為 "
     "32 × 32 像素。每張影像約每六個瑕疵隨機取一個不碰到任何標註框的背景正方形（四捨五入，至少一個），大小與瑕疵的裁切"
-    "範圍相同，其中約一半只有空白板面或完整銅面。如此得到訓練集 6,451 張（其中背景 958 張）、驗證集 1,622 張（242 張）"
-    "、測試集 3,681 張（541 張）。測試集不參與任何選擇。",
+    "範圍相同，其中近半只有空白板面或完整銅面。如此得到訓練集 6,451 張（其中背景 958 張）、驗證集 1,622 張（242 張）、"
+    "測試集 3,681 張（541 張）。測試集不參與任何選擇。",
 }
 CAVEATS = (
     {
@@ -62,11 +62,17 @@ CAVEATS = (
         "所得分數難以代表產線上實拍影像的表現。",
     },
     {
+        "id": "deeppcb-designs",
+        "en": "332 of the 500 official test images show four board designs (groups of images) that the 1,000 images "
+        "of trainval.txt do not have, so test scores tend to be lower than validation scores.",
+        "zh-TW": "官方 500 張測試影像中，有 332 張屬於四組電路板設計，未出現在 trainval.txt 的 1,000 張影像裡，因此測"
+        "試分數往往低於驗證分數。",
+    },
+    {
         "id": "deeppcb-dependent",
-        "en": "Crops of one image are not independent, and the same board designs occur in the training and the test "
-        "images, so intervals that count crops are somewhat too narrow, and a new design may score lower.",
-        "zh-TW": "同一張影像的裁切彼此不獨立，且訓練與測試影像含有相同的電路板設計，因此以裁切數計算的信賴區間略嫌過窄"
-        "，遇到新的設計時分數可能較低。",
+        "en": "Crops of one image are not independent of each other, so intervals that count crops are somewhat too "
+        "narrow.",
+        "zh-TW": "同一張影像的裁切彼此並不獨立，因此以裁切數計算的信賴區間略嫌過窄。",
     },
     {
         "id": "deeppcb-boxes",

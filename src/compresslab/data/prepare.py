@@ -8,7 +8,7 @@ import numpy as np
 
 from compresslab.data.card import DataCard, Source
 from compresslab.data.catalogue import open_dataset
-from compresslab.data.dataset import Dataset, published
+from compresslab.data.dataset import Dataset, RemoteArchive, published
 from compresslab.data.errors import DataError
 from compresslab.data.prepared import SPLITS, Splits, content_sha256, write_prepared
 from compresslab.data.verify import content_problem
@@ -35,7 +35,7 @@ def _check_raw(dataset: str, module: Dataset, raw: Path | None) -> None:
         raise DataError(f"{dataset}: the folder of its raw files is needed; fetch the dataset and name it")
     for remote in module.FILES:
         path = raw / remote.name
-        if not path.exists():
+        if not (path.is_dir() if isinstance(remote, RemoteArchive) else path.is_file()):
             raise DataError(f"{dataset}: there is no {path}; fetch the dataset first")
         problem = content_problem(path, remote)
         if problem is not None:

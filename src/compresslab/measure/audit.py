@@ -6,11 +6,14 @@ patterns it knows into integer operators, and silently runs the others in float.
 
 import re
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 import onnxruntime
+
+from compresslab.measure.audit_row import AuditError, Row
+
+__all__ = ["AuditError", "Row", "audit", "optimized"]
 
 _COMPUTE = {"Conv", "ConvTranspose", "FusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul"}
 _INTEGER_COMPUTE = {"QGemm", "ConvInteger", "MatMulInteger", "DynamicQuantizeMatMul"}
@@ -18,25 +21,6 @@ _CONVERSIONS = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"}
 _LAYOUT = {"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "ReorderInput", "ReorderOutput", "Identity"}
 _FLOAT_OUTPUT = {"DequantizeLinear", "DynamicQuantizeMatMul"}
 _ERRORS_ONLY = 3
-
-
-class AuditError(ValueError):
-    """An integer variant computes in float where nobody allowed it; names the nodes."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One operator of the optimized graph.
-
-    ``runs_as`` is ``integer``, ``float``, or ``unfused``: a convolution or matrix product in float whose input was
-    dequantized for it. ``expected`` is false for a convolution or matrix product of an integer variant that is not
-    integer although ``allow_float`` does not name it.
-    """
-
-    node: str
-    operator: str
-    runs_as: str
-    expected: bool
 
 
 def audit(model: Path, allow_float: list[str]) -> list[Row]:

@@ -21,15 +21,12 @@ from safetensors.numpy import save as to_safetensors
 
 from compresslab.artifacts import canonical_json, written_whole
 from compresslab.data.preprocessing import Preprocessing
+from compresslab.models.errors import ArtifactError
 
 Tensors = Mapping[str, np.ndarray]
 
 TORCH = "torch"
 """The framework of a file that names none."""
-
-
-class ArtifactError(ValueError):
-    """A model file that cannot be used; says which one, what is wrong, and what to do."""
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ class Size:
 class Change:
     """A variant against a reference over seeds: ``verdicts`` counts better, worse and noise."""
 
+    variant: str
     reference: str
     agreement_percent: float
     difference_points: float

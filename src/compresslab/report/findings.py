@@ -4,15 +4,16 @@ A finding holds a verdict that a table gave, never one of its own, and the numbe
 None, and the narrative then says nothing about it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
+from compresslab.report import break_even
 from compresslab.report.evidence import Evidence
 from compresslab.report.facts import BreakEven, Change, HardestClass, LayerError, Score, Size, Slimming, Speed
 from compresslab.report.names import Names
-from compresslab.report.ratios import Ratio, cell_ratio
+from compresslab.report.ratios import QUANTITIES, Ratio, cell_ratio
 
 VERDICTS = ("reproduced", "exceeded", "not_reproduced", "not_comparable")
 
@@ -78,6 +79,7 @@ class Findings:
         if rows is None:
             return None
         return Change(
+            variant=self._names.resolved(variant),
             reference=self._names.resolved(str(rows["reference"].iloc[0]), str(rows["model"].iloc[0])),
             agreement_percent=rows["agreement_percent"].mean(),
             difference_points=rows["accuracy_difference_points"].mean(),
@@ -86,6 +88,10 @@ class Findings:
             relative_l2_percent=rows["relative_l2_percent"].mean(),
             detectable_points=rows["smallest_detectable_points"].mean(),
         )
+
+    def compared(self, pairs: Iterable[tuple[str, str]]) -> list[Change]:
+        """The comparisons of these pairs (variant, reference) that were made."""
+        return [change for pair in pairs if (change := self.change(*pair)) is not None]
 
     def changes(self, verdict: str) -> list[str]:
         """Variants whose comparison with the parent has this verdict."""
@@ -128,14 +134,29 @@ class Findings:
     def against(
         self, cell: tuple[str, str], baseline: tuple[str, str], quantity: str = "latency", threads: int = 1
     ) -> Ratio | None:
-        """How many times faster a cell (variant, engine) of the run's own host is than another: latency or throughput."""
-        rows = [self._cell(variant, engine, threads) for variant, engine in (cell, baseline)]
-        return cell_ratio(*rows, quantity) if all(row is not None for row in rows) else None
+        """How many times faster a cell (variant, engine) of the run's own host is, by latency or throughput."""
+        own, base = self._cell(*cell, threads), self._cell(*baseline, threads)
+        return None if own is None or base is None else cell_ratio(own, base, quantity)
 
     def latency_ms(self, variant: str, engine: str, threads: int = 1) -> float | None:
         """The p50 of one cell of the run's own host."""
         cell = self._cell(variant, engine, threads)
         return None if cell is None else float(cell["p50_ms"])
+
+    def fastest(self, chosen: Iterable[str], quantity: str, threads: int = 1) -> Ratio | None:
+        """The fastest of the cells of some variants by ``latency`` or ``throughput``, against the next one."""
+        table = self._evidence.table("latency")
+        if table is None:
+            return None
+        wanted = set(map(self._names.resolved, chosen))
+        column = QUANTITIES[quantity]
+        rows = table[(table["host"] == self._evidence.subject.host) & (table["threads"] == threads)]
+        rows = rows.assign(variant=self._names.of(rows)).dropna(subset=[column])
+        rows = rows[rows["variant"].isin(wanted)].sort_values(column, ascending=quantity == "latency", kind="stable")
+        if len(rows) < 2:
+            return None
+        first, second = _records(rows)[:2]
+        return cell_ratio(first, second, quantity)
 
     def thread_counts(self, host: str) -> list[int]:
         """The thread counts that a host measured at."""
@@ -233,8 +254,8 @@ class Findings:
             BreakEven(
                 layer=str(layer),
                 batch=batch,
-                faster_percent=lasting(points, points["sparse_to_dense_ratio_high"] < 1),
-                smaller_percent=lasting(points, points["sparse_bytes"] < points["dense_bytes"]),
+                faster_percent=break_even.faster(points),
+                smaller_percent=break_even.smaller(points),
                 most_percent=float(points["sparsity_percent"].max()),
             )
             for layer, points in rows.groupby("layer", sort=False)
@@ -276,7 +297,9 @@ class Findings:
         if rows is None or wanted is None:
             return None
         model = str(rows["model"].iloc[0])
-        chosen = rows["reference"].map(lambda other: self._names.place(other, model)) == self._names.place(wanted, model)
+        chosen = rows["reference"].map(lambda other: self._names.place(other, model)) == self._names.place(
+            wanted, model
+        )
         return rows[chosen] if chosen.any() else None
 
     def _cell(self, variant: str, engine: str, threads: int) -> Mapping[str, Any] | None:
@@ -286,7 +309,7 @@ class Findings:
             return None
         chosen = (rows["engine"] == engine) & (rows["threads"] == threads)
         cell = rows[chosen & (rows["host"] == self._evidence.subject.host)]
-        return None if cell.empty else _records(cell)[0]
+        return None if cell.empty else {**_records(cell)[0], "variant": self._names.resolved(variant)}
 
     def _rows(self, name: str, variant: str) -> pd.DataFrame | None:
         table, place = self._evidence.table(name), self._names.place(variant)
@@ -294,13 +317,6 @@ class Findings:
             return None
         chosen = (table["model"] == place[0]) & (table["variant"] == place[1])
         return table[chosen] if chosen.any() else None
-
-
-def lasting(points: pd.DataFrame, holds: pd.Series) -> float | None:
-    """The sparsity from which on something holds at every higher one that was tried; None when it does not at the highest."""
-    ordered = points.assign(holds=holds).sort_values("sparsity_percent", ascending=False)
-    kept = ordered[ordered["holds"].cummin()]
-    return None if kept.empty else float(kept["sparsity_percent"].min())
 
 
 def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:

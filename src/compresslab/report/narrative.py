@@ -13,7 +13,7 @@ from typing import Any
 import jinja2
 
 from compresslab.report.evidence import Evidence
-from compresslab.report.exhibits import SHEETS
+from compresslab.report.exhibits.registry import SHEETS
 from compresslab.report.findings import Findings
 from compresslab.report.languages import SOURCES, Language
 from compresslab.report.numbers import UNITS, Unit, count, decimals, significant, written

@@ -1,7 +1,7 @@
-"""Two cells of one latency session, one held against the other: eager against graph, a pruned network against its parent.
+"""Two cells of one latency session, one held against the other: eager and graph, a pruned network and its parent.
 
 The table ``speed`` compares every cell with the lab's baseline alone. Other pairs are quotients of the table
-``latency``: the intervals count as independent, which is wider than pairing the rounds, and the claims ledger does so too.
+``latency``. Their intervals count as independent, which is wider than pairing rounds; the ledger of claims does so too.
 """
 
 from collections.abc import Mapping
@@ -60,7 +60,7 @@ def cell_ratio(cell: Mapping[str, Any], baseline: Mapping[str, Any], quantity: s
 
 
 def engine_ratios(latency: pd.DataFrame) -> pd.DataFrame:
-    """Hold every engine against the first one of the same variant, host and thread count; first ones come by the alphabet.
+    """Hold every engine against the first one (by the alphabet) of the same variant, host and thread count.
 
     One row per cell but the first: host, model, variant, threads, engine, baseline_engine and for each of
     ``QUANTITIES`` the ratio, ``_low``, ``_high`` (NaN where it was not measured) and ``_verdict``.

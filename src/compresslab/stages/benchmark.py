@@ -1,12 +1,15 @@
 """Run one latency session: every variant of a lab on its engines, side by side, alone on this machine."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from compresslab.stages.command import Job, log, parser, running
+
+if TYPE_CHECKING:
+    from compresslab.measure.audit_row import Row
 
 
 def main() -> None:
@@ -72,15 +75,26 @@ def _measure(job: Job) -> None:
 
 
 def _audit(job: Job) -> None:
-    from compresslab.measure.audit import audit
-
     rows: list[dict[str, Any]] = []
     for cell, path in zip(job.spec["cells"], job.options.models, strict=True):
-        if cell["integer"] and cell["engine"] == "onnxruntime":
+        if cell["integer"] and (audit := _auditor(cell["engine"])):
             identity = {"lab": job.spec["lab"], "host": job.spec["protocol"]["host"]}
             identity |= {name: cell[name] for name in ("model", "variant", "engine")}
             rows += [identity | asdict(row) for row in audit(path, cell["allow_float"])]
     _write(job.options.audit, "audit", rows)
+
+
+def _auditor(engine: str) -> "Callable[[Path, list[str]], list[Row]] | None":
+    """The audit of a runtime that takes integer models; None for an engine that has no graph of its own."""
+    if engine == "onnxruntime":
+        from compresslab.measure.audit import audit as audit_onnx
+
+        return audit_onnx
+    if engine == "litert":
+        from compresslab.measure.audit_litert import audit as audit_litert
+
+        return audit_litert
+    return None
 
 
 def _write(path: Path, table: str, rows: Sequence[Mapping[str, Any]]) -> None:

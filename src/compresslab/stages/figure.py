@@ -9,7 +9,9 @@ def main() -> None:
     """Write the figure as SVG and PNG; one with nothing to show is written empty, and the report says so."""
     stage = parser(__doc__)
     stage.add_argument("--tables", type=Path, required=True, help="folder of the lab's tables")
-    stage.add_argument("--data", type=Path, required=True, help="prepared dataset (.npz), for figures of images")
+    stage.add_argument(
+        "--data", type=Path, required=True, help="the lab's first prepared dataset (.npz), for figures of images"
+    )
     stage.add_argument("--networks", nargs="*", default=[], metavar="NAME=FILE", help="NumPy networks of variants")
     stage.add_argument("--predictions", nargs="*", default=[], metavar="NAME=FILE", help="predictions of variants")
     stage.add_argument("--sources", type=Path, default=Path("report"), help="report sources (default: %(default)s)")
@@ -37,12 +39,14 @@ def _material(job: Job):  # type: ignore[no-untyped-def]
     from compresslab.tables.collect import read_table
 
     options, name = job.options, job.spec["figure"]
+    test = read_split(options.data, "test") if "images" in kinds_of(name) else None
     predictions = {key: read_predictions(path) for key, path in _named(options.predictions)}
     return Material(
         tables={table: read_table(options.tables / f"{table}.csv") for table in tables_of(name)},
         networks={key: load(path) for key, path in _named(options.networks)},
         predictions={key: Answers(found.logits, found.labels, found.indices) for key, found in predictions.items()},
-        images=read_split(options.data, "test").images if "images" in kinds_of(name) else None,
+        images=test.images if test else None,
+        origins=test.origins if test else None,
         variants=tuple(job.spec["variants"]),
     )
 

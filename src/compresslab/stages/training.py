@@ -1,6 +1,8 @@
 """What all stages share that train: their options, the wait for an orphan, and the three files that they leave."""
 
 import argparse
+import csv
+import io
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -87,6 +89,8 @@ def _finished_meanwhile(job: Job, fingerprint: str) -> bool:
 
 
 def _as_csv(history: "list[Row]") -> str:
-    import pandas as pd
-
-    return pd.DataFrame(history).to_csv(index=False, lineterminator="\n")
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(history[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    return text.getvalue()

@@ -52,10 +52,14 @@ class Source(Section):
 
 
 class Requirements(Section):
-    """What a run must have for its number to be comparable with the published one."""
+    """What a run must have for its number to be comparable with the published one.
+
+    ``published_host``: a machine like the publisher's, which no run is known to have; for ratios between processors.
+    """
 
     real_data: bool = True
     full_scale: bool = True
+    published_host: bool = False
 
 
 class Metric(Section):

@@ -71,7 +71,7 @@ def _judgement(claim: BaseClaim, measured: Estimate | None, facts: RunFacts) -> 
         "embedded_data": claim.requires.real_data and facts.embedded,
         "substitute_data": claim.requires.real_data and facts.substitute,
         "reduced_scale": claim.requires.full_scale and facts.scale != "full",
-        "other_hardware": claim.needs_published_host,
+        "other_hardware": claim.needs_published_host or claim.requires.published_host,
     }
     for reason, stands in obstacles.items():
         if stands:

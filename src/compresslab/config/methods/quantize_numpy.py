@@ -21,7 +21,7 @@ class Parameters(Method):
         description="`integer`: no float between input and logits. `dequantized`: int8 storage, float32 sums.",
     )
     activations: Literal["lut", "pwl"] = Field(
-        "lut", description="SELU and GELU by look-up table or by piecewise-linear approximation."
+        "lut", description="SELU, GELU and Swish by look-up table or by piecewise-linear approximation."
     )
     granularity: Literal["channel", "tensor"] = Field(
         "channel", description="One weight scale per output channel, or one per tensor."

@@ -13,7 +13,7 @@ import numpy as np
 import compresslab.models.tensorflow as architectures
 from compresslab.data.preprocessing import Preprocessing
 from compresslab.models import stored
-from compresslab.models.stored import ArtifactError
+from compresslab.models.errors import ArtifactError
 from compresslab.models.tensorflow.framework import keras
 
 __all__ = ["ArtifactError", "TensorFlowModel", "arrays", "assign", "build", "load", "save"]
@@ -80,7 +80,7 @@ def load(path: Path) -> TensorFlowModel:
 
 def arrays(network: keras.Model) -> dict[str, np.ndarray]:
     """Return the weights by layer and role: ``conv1/kernel``, ``conv1/bias``, ..."""
-    return {name: weight.numpy() for name, weight in _weights(network).items()}
+    return {name: np.asarray(weight) for name, weight in _weights(network).items()}
 
 
 def assign(network: keras.Model, tensors: Mapping[str, np.ndarray]) -> None:

@@ -17,6 +17,8 @@ with quiet():
     import tensorflow as tf
     import tf_keras as keras
 
+tf.get_logger().setLevel("ERROR")
+
 __all__ = ["configure", "device", "keras", "tf"]
 
 

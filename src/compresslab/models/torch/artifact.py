@@ -12,7 +12,7 @@ from torch import nn
 import compresslab.models.torch as architectures
 from compresslab.data.preprocessing import Preprocessing
 from compresslab.models import stored
-from compresslab.models.stored import ArtifactError
+from compresslab.models.errors import ArtifactError
 
 __all__ = ["ArtifactError", "TorchModel", "build", "load", "save"]
 

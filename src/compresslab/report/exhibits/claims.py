@@ -6,9 +6,8 @@ import pandas as pd
 
 from compresslab.report.evidence import Evidence
 from compresslab.report.exhibits.sheets import Builder, Sheet
-from compresslab.report.figures.drawing import variant_names
 from compresslab.report.languages import Language
-from compresslab.report.numbers import *
+from compresslab.report.numbers import MISSING, signed_minus, significant
 
 
 def claims(evidence: Evidence, language: Language) -> Sheet | None:

@@ -5,9 +5,12 @@ from typing import Any
 
 from compresslab.report.evidence import Evidence
 from compresslab.report.exhibits.sheets import Builder, Sheet
-from compresslab.report.figures.drawing import variant_names
 from compresslab.report.languages import Language
-from compresslab.report.numbers import *
+from compresslab.report.names import Names
+from compresslab.report.numbers import MISSING, count
+
+_MOST_CLASSES = 12
+_DIGEST_CHARACTERS = 16
 
 
 def counts(evidence: Evidence, language: Language) -> Sheet | None:
@@ -31,16 +34,17 @@ def files(evidence: Evidence, language: Language) -> Sheet | None:
 
 
 def variants(evidence: Evidence, language: Language) -> Sheet | None:
-    """The variant graph: parent, method and settings."""
+    """The variant graph: parent, method, and the settings that are not those of the model's training."""
+    names = Names(evidence.subject)
     rows = [
-        (f"{model} / {name}" if len(evidence.subject.models) > 1 else name, settings)
+        (names.name(model, name), settings, entry.get("train", {}))
         for model, entry in evidence.subject.models.items()
         for name, settings in entry["variants"].items()
     ]
-    builder = Builder(language).code("variant", [name for name, _ in rows])
-    builder.code("parent", [settings.get("from") for _, settings in rows])
-    builder.code("method", [settings["method"] for _, settings in rows])
-    return builder.text("settings", [_settings(settings) for _, settings in rows]).sheet()
+    builder = Builder(language).code("variant", [name for name, _, _ in rows])
+    builder.code("parent", [settings.get("from") for _, settings, _ in rows])
+    builder.code("method", [settings["method"] for _, settings, _ in rows])
+    return builder.text("settings", [_settings(settings, train) for _, settings, train in rows]).sheet()
 
 
 def settings(evidence: Evidence, language: Language) -> Sheet | None:
@@ -63,8 +67,9 @@ def architecture(evidence: Evidence, language: Language, variant: str | None = N
     layers = evidence.table("cost_layers")
     if layers is None:
         return None
-    chosen = variant or layers["variant"].iloc[0]
-    rows = layers[layers["variant"] == chosen]
+    names = Names(evidence.subject)
+    chosen = names.resolved(variant) if variant else names.of(layers).iloc[0]
+    rows = layers[names.of(layers) == chosen]
     if rows.empty:
         return None
     builder = Builder(language, variant=chosen).code("layer", rows["layer"]).text("operator", rows["operator"])
@@ -72,10 +77,10 @@ def architecture(evidence: Evidence, language: Language, variant: str | None = N
     return builder.numbers("parameters", rows["parameters"], count).numbers("macs", rows["macs"], count).sheet()
 
 
-def _settings(entry: Mapping[str, Any]) -> str:
-    return (
-        ", ".join(f"{key} {value}" for key, value in _flat(entry).items() if key not in ("method", "from")) or MISSING
-    )
+def _settings(entry: Mapping[str, Any], train: Mapping[str, Any]) -> str:
+    """Write a variant's own settings: those of its model's training have a table of their own."""
+    own = {key: value for key, value in entry.items() if key not in ("method", "from") and train.get(key) != value}
+    return ", ".join(f"{key} {value}" for key, value in _flat(own).items()) or MISSING
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

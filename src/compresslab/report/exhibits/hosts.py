@@ -5,9 +5,8 @@ from typing import Any
 
 from compresslab.report.evidence import Evidence
 from compresslab.report.exhibits.sheets import Builder, Sheet
-from compresslab.report.figures.drawing import variant_names
 from compresslab.report.languages import Language
-from compresslab.report.numbers import *
+from compresslab.report.numbers import MISSING, significant
 
 
 def host(evidence: Evidence, language: Language, host: str) -> Sheet | None:

@@ -1,13 +1,20 @@
 """How good the answers are: scores, classes, paired comparisons, errors per layer, training."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
+from compresslab.models.numpy.activations import CURVES, activate
 from compresslab.report.evidence import Evidence
 from compresslab.report.exhibits.sheets import Builder, Sheet
+from compresslab.report.figures.activations import approximation
 from compresslab.report.figures.drawing import variant_names
 from compresslab.report.languages import Language
-from compresslab.report.numbers import *
+from compresslab.report.names import Names
+from compresslab.report.numbers import UNITS, count, decimals, significant, written
+from compresslab.tables.statistics import Estimate, seed_mean
 
 
 def accuracy(evidence: Evidence, language: Language) -> Sheet | None:
@@ -39,8 +46,9 @@ def by_class(evidence: Evidence, language: Language, variant: str | None = None)
     scores = evidence.table("scores_by_class")
     if scores is None:
         return None
-    chosen = variant or scores["variant"].iloc[0]
-    rows = scores[scores["variant"] == chosen].groupby("class", sort=False).mean(numeric_only=True)
+    names = Names(evidence.subject)
+    chosen = names.resolved(variant) if variant else names.of(scores).iloc[0]
+    rows = scores[names.of(scores) == chosen].groupby("class", sort=False).mean(numeric_only=True)
     if rows.empty:
         return None
     builder = Builder(language, variant=chosen).text("class", rows.index).numbers("images", rows["images"], count)
@@ -49,22 +57,52 @@ def by_class(evidence: Evidence, language: Language, variant: str | None = None)
     return builder.sheet()
 
 
-def comparisons(evidence: Evidence, language: Language) -> Sheet | None:
-    """Paired comparison with parents and other references: means over seeds, sums of images, each seed's verdict."""
+def recall(evidence: Evidence, language: Language, chosen: Iterable[str]) -> Sheet | None:
+    """Mean recall over the seeds of every class, side by side for some variants."""
+    scores = evidence.table("scores_by_class")
+    if scores is None:
+        return None
+    names = Names(evidence.subject)
+    means = scores.groupby([names.of(scores), "class"], sort=False)["recall_percent"].mean()
+    found = [name for name in map(names.resolved, chosen) if name in means.index.get_level_values(0)]
+    if not found:
+        return None
+    classes = list(dict.fromkeys(scores["class"]))
+    builder = Builder(language).text("class", classes)
+    for name in found:
+        builder.headed(f"`{name}`", [written(means.get((name, label)), UNITS["percent"]) for label in classes])
+    return builder.sheet()
+
+
+def comparisons(evidence: Evidence, language: Language, against: str | None = None) -> Sheet | None:
+    """Paired comparisons: means over seeds with their intervals, sums of images, each seed's verdict.
+
+    ``against`` picks the references: ``parent``, ``sibling`` (of the same model, but no parent), ``model`` (of another
+    model); all of them when unset. The interval is that of the mean over seeds, or the one seed's own.
+    """
     table = evidence.table("comparisons")
     if table is None:
+        return None
+    names = Names(evidence.subject)
+    kinds = [_kind(evidence, names, *map(str, row)) for row in table[["model", "variant", "reference"]].to_numpy()]
+    if against is not None:
+        table = table[[kind == against for kind in kinds]]
+    if table.empty:
         return None
     groups = table.groupby(["model", "variant", "reference"], sort=False)
     means = groups.mean(numeric_only=True).reset_index()
     sums = groups[["only_reference_correct", "only_variant_correct"]].sum().reset_index()
-    builder = Builder(language).code("variant", variant_names(means)).code("reference", means["reference"])
+    references = [names.beside(str(name), str(model)) for name, model in means[["reference", "model"]].to_numpy()]
+    spoken = language(f"table.against.{against or 'all'}")
+    builder = Builder(language, references=spoken).code("variant", names.of(means)).code("reference", references)
     builder.numbers("agreement_percent", means["agreement_percent"])
     builder.numbers("only_reference_correct", sums["only_reference_correct"], count)
     builder.numbers("only_variant_correct", sums["only_variant_correct"], count)
-    builder.numbers("accuracy_difference_points", means["accuracy_difference_points"])
+    differences = [_difference(runs) for _, runs in groups]
+    means = means.assign(low=[found.low for found in differences], high=[found.high for found in differences])
+    builder.intervals("accuracy_difference_points", means, "low", "high")
     builder.numbers("relative_l2_percent", means["relative_l2_percent"], significant)
-    lowest = groups["mcnemar_p"].min()
-    builder.numbers("smallest_mcnemar_p", lowest, UNITS["p"].digits)
+    builder.numbers("smallest_mcnemar_p", groups["mcnemar_p"].min(), UNITS["p"].digits)
     return builder.text("accuracy_verdict", [_tally(runs["accuracy_verdict"], language) for _, runs in groups]).sheet()
 
 
@@ -100,9 +138,22 @@ def activation_errors(evidence: Evidence, language: Language) -> Sheet | None:
 
 
 def training(evidence: Evidence, language: Language) -> Sheet | None:
-    """The last epoch of every training, and its time."""
+    """The last epoch of every training that began with fresh weights, and its time."""
+    return _last_epochs(evidence, language, fresh=True)
+
+
+def fine_tuning(evidence: Evidence, language: Language) -> Sheet | None:
+    """The last epoch of every training that went on from a parent's weights, and its time."""
+    return _last_epochs(evidence, language, fresh=False)
+
+
+def _last_epochs(evidence: Evidence, language: Language, fresh: bool) -> Sheet | None:
     table = evidence.table("training")
     if table is None:
+        return None
+    places = table[["model", "variant"]].to_numpy()
+    table = table[[(_parent(evidence, str(model), str(name)) is None) == fresh for model, name in places]]
+    if table.empty:
         return None
     groups = table.groupby(["model", "variant", "seed"], sort=False)
     rows = groups.last().reset_index().assign(total_s=groups["epoch_s"].sum().to_numpy())
@@ -111,6 +162,27 @@ def training(evidence: Evidence, language: Language) -> Sheet | None:
     for column in ("train_loss", "train_accuracy_percent", "validation_loss", "validation_accuracy_percent", "total_s"):
         builder.numbers(column, rows[column])
     return builder.sheet()
+
+
+def _kind(evidence: Evidence, names: Names, model: str, variant: str, reference: str) -> str:
+    """What a reference is to a variant: its ``parent``, a ``sibling`` of the same model, or of another ``model``."""
+    of_model, name = names.place(reference, model) or (model, reference)
+    if of_model != model:
+        return "model"
+    return "parent" if _parent(evidence, model, variant) == name else "sibling"
+
+
+def _parent(evidence: Evidence, model: str, variant: str) -> Any:
+    """What the configuration says a variant is made from, or None."""
+    return evidence.subject.models.get(model, {}).get("variants", {}).get(variant, {}).get("from")
+
+
+def _difference(runs: pd.DataFrame) -> Estimate:
+    """Difference of the accuracies: the mean over seeds with Student's interval, or the one seed with Tango's."""
+    columns = ("accuracy_difference_points", "accuracy_difference_low_points", "accuracy_difference_high_points")
+    if len(runs) == 1:
+        return Estimate(*(float(runs[name].iloc[0]) for name in columns))
+    return seed_mean(runs[columns[0]].tolist())
 
 
 def _tally(verdicts: pd.Series, language: Language) -> str:

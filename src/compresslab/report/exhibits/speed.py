@@ -1,12 +1,60 @@
 """How fast a session found every cell, what was really executed, and what could not be measured."""
 
-import pandas as pd
+from collections.abc import Iterable
 from typing import Any
+
+import pandas as pd
+
 from compresslab.report.evidence import Evidence
 from compresslab.report.exhibits.sheets import Builder, Sheet
 from compresslab.report.figures.drawing import variant_names
 from compresslab.report.languages import Language
-from compresslab.report.numbers import *
+from compresslab.report.names import Names
+from compresslab.report.numbers import MISSING, count, significant
+from compresslab.report.ratios import engine_ratios
+
+_MEBIBYTE = 2**20
+
+
+def frameworks(evidence: Evidence, language: Language, chosen: Iterable[str], threads: int = 1) -> Sheet | None:
+    """Framework and engine of some variants beside parameters, time per image, throughput, MACs and accuracy."""
+    names = Names(evidence.subject)
+    costs, scores = evidence.table("costs"), evidence.table("scores")
+    if costs is None or scores is None:
+        return None
+    cells = _cells(evidence, "latency", evidence.subject.host, threads)
+    accuracies = scores.groupby(names.of(scores), sort=False)["accuracy_percent"].mean()
+    counted = costs.set_index(names.of(costs))
+    rows = [(name, cell) for name in map(names.resolved, chosen) for cell in _of_variant(cells, names, name)]
+    rows = [(name, cell) for name, cell in rows if name in counted.index]
+    if not rows:
+        return None
+    builder = Builder(language, threads=_threads(threads, language), host=evidence.subject.host)
+    builder.code("variant", [name for name, _ in rows]).code("engine", [cell.get("engine") for _, cell in rows])
+    builder.numbers("parameters", [counted.loc[name, "parameters"] for name, _ in rows], count)
+    builder.numbers("macs", [counted.loc[name, "macs"] for name, _ in rows], count)
+    builder.numbers("p50_ms", [cell.get("p50_ms") for _, cell in rows])
+    rates = [cell.get("offline_images_per_s") for _, cell in rows]
+    builder.numbers("per_image_ms", [None if rate is None or pd.isna(rate) else 1000 / rate for rate in rates])
+    builder.numbers("offline_images_per_s", rates)
+    return builder.numbers("accuracy_percent", [accuracies.get(name) for name, _ in rows]).sheet()
+
+
+def engines(evidence: Evidence, language: Language) -> Sheet | None:
+    """Every engine against the first one of the same variant on the run's own host: latency and throughput."""
+    table = evidence.table("latency")
+    if table is None:
+        return None
+    rows = engine_ratios(table[table["host"] == evidence.subject.host])
+    if rows.empty:
+        return None
+    builder = Builder(language, host=evidence.subject.host).code("variant", variant_names(rows))
+    builder.code("engine", rows["engine"]).code("baseline", rows["baseline_engine"])
+    builder.numbers("threads", rows["threads"], count)
+    for ratio, verdict in (("latency_ratio", "latency_verdict"), ("throughput_ratio", "throughput_verdict")):
+        builder.intervals(ratio, rows, f"{ratio}_low", f"{ratio}_high")
+        builder.text(verdict, [language(f"verdict.{word}") if word else MISSING for word in rows[verdict]])
+    return builder.sheet()
 
 
 def latency(evidence: Evidence, language: Language, host: str, threads: int) -> Sheet | None:
@@ -100,3 +148,9 @@ def _operators(nodes: pd.DataFrame) -> str:
     others = nodes[nodes["runs_as"] != "integer"]["operator"].value_counts(sort=False)
     parts = [f"{operator} × {times}" if times > 1 else str(operator) for operator, times in others.items()]
     return ", ".join(parts) or MISSING
+
+
+def _of_variant(cells: pd.DataFrame | None, names: Names, name: str) -> list[dict[Any, Any]]:
+    """The cells of one variant; an empty one when it was not measured, so that its other numbers are still shown."""
+    rows = pd.DataFrame() if cells is None else cells[names.of(cells) == name]
+    return rows.to_dict("records") or [{}]

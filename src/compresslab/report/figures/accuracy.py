@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from compresslab.report.figures.drawing import ACCENT, FAINT, INK, MUTED, WIDTH_IN, height_of, rows_of, variant_names
+from compresslab.report.figures.drawing import ACCENT, FAINT, INK, MUTED, WIDTH_IN, Rows, variant_names
 from compresslab.report.figures.material import Kind, Material
 from compresslab.report.languages import Language
 
@@ -18,10 +18,12 @@ def draw(material: Material, language: Language) -> Figure | None:
         return None
     scores = scores.assign(name=variant_names(scores))
     groups = list(scores.groupby("name", sort=False))
-    figure = Figure(figsize=(WIDTH_IN, height_of(len(groups), 1.1)))
+    rows = Rows([str(name) for name, _ in groups])
+    figure = Figure(figsize=(WIDTH_IN, rows.height(1.1)))
     axes = figure.add_subplot()
     axes.axvline(groups[0][1]["accuracy_percent"].mean(), color=FAINT, linewidth=1.2, zorder=0)
-    for row, (_, runs) in enumerate(groups):
+    for name, runs in groups:
+        row = rows.at[str(name)]
         offsets = np.linspace(-0.24, 0.24, len(runs)) if len(runs) > 1 else np.zeros(1)
         value = runs["accuracy_percent"].to_numpy()
         below = value - runs["accuracy_low_percent"].to_numpy()
@@ -37,7 +39,7 @@ def draw(material: Material, language: Language) -> Figure | None:
             elinewidth=0.9,
         )
         axes.plot([value.mean()] * 2, [row - 0.36, row + 0.36], color=INK, linewidth=1.8, solid_capstyle="butt")
-    rows_of(axes, [str(name) for name, _ in groups])
+    rows.label(axes)
     axes.grid(axis="x", visible=True)
     axes.set_xlabel(language("column.accuracy_percent"))
     return figure

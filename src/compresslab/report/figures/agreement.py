@@ -12,8 +12,7 @@ from compresslab.report.figures.drawing import (
     INK,
     MUTED,
     WIDTH_IN,
-    height_of,
-    rows_of,
+    Rows,
     variant_names,
 )
 from compresslab.report.figures.material import Kind, Material
@@ -30,14 +29,14 @@ def draw(material: Material, language: Language) -> Figure | None:
     comparisons = material.table("comparisons")
     if comparisons is None:
         return None
-    rows = comparisons.assign(name=variant_names(comparisons) + " ← " + comparisons["reference"])
-    names = list(dict.fromkeys(rows["name"]))
-    figure = Figure(figsize=(WIDTH_IN, height_of(len(names), 1.35)))
+    pairs = comparisons.assign(name=variant_names(comparisons) + " ← " + _references(comparisons))
+    rows = Rows(list(dict.fromkeys(pairs["name"])))
+    figure = Figure(figsize=(WIDTH_IN, rows.height(1.35)))
     agreement, difference = figure.subplots(1, 2, sharey=True)
-    _agreement(agreement, rows, names)
-    _difference(difference, rows, names, language)
-    rows_of(agreement, names)
-    difference.grid(axis="y", visible=True)
+    _agreement(agreement, pairs, rows)
+    _difference(difference, pairs, rows, language)
+    rows.label(agreement)
+    rows.rule(difference)
     difference.spines["left"].set_visible(False)
     agreement.set_xlabel(language("column.agreement_percent"))
     difference.set_xlabel(language("column.accuracy_difference_points"))
@@ -45,27 +44,33 @@ def draw(material: Material, language: Language) -> Figure | None:
     return figure
 
 
+def _references(comparisons: pd.DataFrame) -> pd.Series:
+    """Name references as the lab does, without their model where it is the variant's own."""
+    places = zip(comparisons["model"], comparisons["reference"], strict=True)
+    return pd.Series([reference.removeprefix(f"{model}/") for model, reference in places], comparisons.index)
+
+
 def _offsets(runs: pd.DataFrame) -> np.ndarray:
     return np.linspace(-0.24, 0.24, len(runs)) if len(runs) > 1 else np.zeros(len(runs))
 
 
-def _agreement(axes: Axes, rows: pd.DataFrame, names: list[str]) -> None:
-    for row, name in enumerate(names):
-        runs = rows[rows["name"] == name]
+def _agreement(axes: Axes, pairs: pd.DataFrame, rows: Rows) -> None:
+    for name, row in rows.at.items():
+        runs = pairs[pairs["name"] == name]
         axes.plot(runs["agreement_percent"], row + _offsets(runs), "o", markersize=3.4, color=ACCENT)
         axes.plot([runs["agreement_percent"].mean()] * 2, [row - 0.36, row + 0.36], color=INK, linewidth=1.8)
-    axes.set_xlim(right=100 + 0.04 * max(0.5, 100 - rows["agreement_percent"].min()))
+    axes.set_xlim(right=100 + 0.04 * max(0.5, 100 - pairs["agreement_percent"].min()))
     axes.grid(axis="x", visible=True)
 
 
-def _difference(axes: Axes, rows: pd.DataFrame, names: list[str], language: Language) -> None:
+def _difference(axes: Axes, pairs: pd.DataFrame, rows: Rows, language: Language) -> None:
     axes.axvline(0, color=FAINT, linewidth=1.4, zorder=0)
-    heights = pd.Series(0.0, rows.index)
-    for row, name in enumerate(names):
-        runs = rows[rows["name"] == name]
+    heights = pd.Series(0.0, pairs.index)
+    for name, row in rows.at.items():
+        runs = pairs[pairs["name"] == name]
         heights[runs.index] = row + _offsets(runs)
     for verdict, (marker, edge, face) in _SIGNS.items():
-        runs = rows[rows["accuracy_verdict"] == verdict]
+        runs = pairs[pairs["accuracy_verdict"] == verdict]
         if runs.empty:
             continue
         value = runs["accuracy_difference_points"]

@@ -1,4 +1,4 @@
-"""Confusion matrices of the reference and of its smallest descendant, summed over seeds."""
+"""Confusion matrices, summed over seeds: of each model's first variant, and of the smallest one of the first model."""
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from compresslab.report.numbers import count
 TABLES = ("confusion", "costs")
 KINDS: tuple[Kind, ...] = ()
 
+_COLUMNS, _MOST_MODELS = 2, 3
 _MOST_LABELLED = 20
 """Classes beyond which a cell is too small for its number."""
 
@@ -24,18 +25,24 @@ def draw(material: Material, language: Language) -> Figure | None:
         return None
     confusion = confusion.assign(name=variant_names(confusion))
     names = _chosen(confusion, material.table("costs"))
-    figure = Figure(figsize=(WIDTH_IN, 3.5 if len(names) > 1 else 4.6))
-    for axes, name in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):
+    rows = -(-len(names) // _COLUMNS)
+    figure = Figure(figsize=(WIDTH_IN, 3.5 * rows if len(names) > 1 else 4.6))
+    panels = figure.subplots(rows, min(len(names), _COLUMNS), squeeze=False).ravel()
+    for axes in panels[len(names) :]:
+        axes.axis("off")
+    for axes, name in zip(panels, names, strict=False):
         _matrix(axes, confusion[confusion["name"] == name], name, language)
     return figure
 
 
 def _chosen(confusion: pd.DataFrame, costs: pd.DataFrame | None) -> list[str]:
-    names = list(dict.fromkeys(confusion["name"]))
-    if costs is None or len(names) < 2:
-        return names[:1]
+    firsts = confusion.groupby("model", sort=False)["name"].first().tolist()[:_MOST_MODELS]
+    own = list(dict.fromkeys(confusion[confusion["model"] == confusion["model"].iloc[0]]["name"]))
+    if costs is None or len(own) < 2:
+        return firsts
     sizes = costs.assign(name=variant_names(costs)).set_index("name")["stored_bytes"]
-    return [names[0], min(names[1:], key=lambda name: (sizes.get(name, np.inf), names.index(name)))]
+    smallest = min(own[1:], key=lambda name: (sizes.get(name, np.inf), own.index(name)))
+    return [firsts[0], smallest, *firsts[1:]]
 
 
 def _matrix(axes: Axes, cells: pd.DataFrame, name: str, language: Language) -> None:

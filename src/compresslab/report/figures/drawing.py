@@ -98,15 +98,47 @@ def variant_names(table: pd.DataFrame) -> pd.Series:
     return table["variant"]
 
 
-def rows_of(axes: Axes, names: Sequence[str]) -> None:
-    """Label the y axis with one row per name, the first one on top."""
-    axes.set_yticks(range(len(names)), list(names))
-    axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.grid(axis="y", visible=True)
-    axes.tick_params(axis="y", length=0)
-    axes.spines["left"].set_visible(False)
+class Rows:
+    """The rows of a figure from top to bottom: one per name, and a heading above each model of several.
 
+    Names are those of ``variant_names``, with anything after a blank; under a heading the model is left out.
+    """
 
-def height_of(rows: int, extra_in: float = 0.9) -> float:
-    """Height in inches of a figure with that many rows."""
-    return max(1.6, 0.27 * rows + extra_in)
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = list(names)
+        self.at: dict[str, float] = {}
+        """Place of each name on the y axis."""
+        self._headings: dict[str, float] = {}
+        for name in self.names:
+            model, slash, _ = name.partition(" ")[0].partition("/")
+            if slash and model not in self._headings:
+                self._headings[model] = self.count
+            self.at[name] = self.count
+
+    @property
+    def count(self) -> int:
+        """Number of rows, headings included."""
+        return len(self.at) + len(self._headings)
+
+    def height(self, extra_in: float = 0.9) -> float:
+        """Height in inches of a figure with these rows."""
+        return max(1.6, 0.27 * self.count + extra_in)
+
+    def label(self, axes: Axes) -> None:
+        """Label the y axis; the rows of a model stand below its name."""
+        labels = {place: name.partition("/")[2] if self._headings else name for name, place in self.at.items()}
+        labels |= {place: model for model, place in self._headings.items()}
+        axes.set_yticks(list(labels), list(labels.values()))
+        for place, text in zip(labels, axes.get_yticklabels(), strict=True):
+            if place in self._headings.values():
+                text.set(color=MUTED, style="italic")
+        axes.set_ylim(self.count - 0.5, -0.5)
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        self.rule(axes)
+
+    def rule(self, axes: Axes) -> None:
+        """Draw a faint line through every row; headings have none."""
+        axes.grid(axis="y", visible=False)
+        for place in self.at.values():
+            axes.axhline(place, color="#e4e8ec", linewidth=0.7, zorder=0)

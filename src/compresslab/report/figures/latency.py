@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from compresslab.report.figures.drawing import ACCENT, CONTRAST, WIDTH_IN, height_of, rows_of, variant_names
+from compresslab.report.figures.drawing import ACCENT, CONTRAST, WIDTH_IN, Rows, variant_names
 from compresslab.report.figures.material import Kind, Material
 from compresslab.report.languages import Language
 from compresslab.report.numbers import significant
@@ -23,13 +23,13 @@ def draw(material: Material, language: Language) -> Figure | None:
     if latency is None:
         return None
     latency = latency.assign(name=_row_names(latency))
-    names = list(dict.fromkeys(latency["name"]))
-    figure = Figure(figsize=(WIDTH_IN, height_of(len(names), 1.35)))
+    rows = Rows(list(dict.fromkeys(latency["name"])))
+    figure = Figure(figsize=(WIDTH_IN, rows.height(1.35)))
     single, offline = figure.subplots(1, 2, sharey=True)
-    _panel(single, latency, names, "p50_ms", language)
-    _panel(offline, latency, names, "offline_images_per_s", language)
-    rows_of(single, names)
-    offline.grid(axis="y", visible=True)
+    _panel(single, latency, rows, "p50_ms", language)
+    _panel(offline, latency, rows, "offline_images_per_s", language)
+    rows.label(single)
+    rows.rule(offline)
     offline.spines["left"].set_visible(False)
     single.set_title(language("figure.latency.single"))
     offline.set_title(language("figure.latency.offline"))
@@ -42,16 +42,16 @@ def _row_names(latency: pd.DataFrame) -> pd.Series:
     return latency["host"] + " · " + names if latency["host"].nunique() > 1 else names
 
 
-def _panel(axes: Axes, latency: pd.DataFrame, names: list[str], column: str, language: Language) -> None:
+def _panel(axes: Axes, latency: pd.DataFrame, rows: Rows, column: str, language: Language) -> None:
     stem, unit = column.split("_", 1)
     low, high = f"{stem}_low_{unit}", f"{stem}_high_{unit}"
     for threads, cells in latency.dropna(subset=[column]).groupby("threads"):
         single = threads == 1
-        rows = [names.index(name) + (-0.14 if single else 0.14) for name in cells["name"]]
+        heights = [rows.at[name] + (-0.14 if single else 0.14) for name in cells["name"]]
         label = language("figure.threads.one") if single else language("figure.threads.many", threads=threads)
         axes.errorbar(
             cells[column],
-            rows,
+            heights,
             xerr=(cells[column] - cells[low], cells[high] - cells[column]),
             fmt="o" if single else "s",
             markersize=4.2,

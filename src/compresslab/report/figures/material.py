@@ -32,14 +32,22 @@ class Material:
     """Everything that a figure may use; what is absent is empty, and the figure is then left out.
 
     ``tables`` by name, ``networks`` and ``predictions`` (of the first seed) by ``model/variant`` with the reference
-    first, ``images`` the test split, uint8 (N, H, W, C), ``variants`` every ``model/variant``, in drawing order.
+    first, ``images`` the test split of the lab's first dataset, uint8 (N, H, W, C), ``origins`` what each of
+    them is a part of, text (N,), ``variants`` every ``model/variant``, in drawing order.
     """
 
     tables: Mapping[str, pd.DataFrame]
     networks: Mapping[str, Network] = field(default_factory=dict)
     predictions: Mapping[str, Answers] = field(default_factory=dict)
     images: np.ndarray | None = None
+    origins: np.ndarray | None = None
     variants: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes in the order of the labels; a figure that asks reads the table ``scores_by_class``."""
+        scores = self.table("scores_by_class")
+        return [] if scores is None else [str(name) for name in dict.fromkeys(scores["class"])]
 
     def table(self, name: str) -> pd.DataFrame | None:
         """Return a table that has rows, or None."""

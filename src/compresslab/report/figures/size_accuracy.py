@@ -1,5 +1,6 @@
 """Size against accuracy, with the Pareto front: the variants that no other one beats in both."""
 
+import math
 from typing import NamedTuple
 
 import pandas as pd
@@ -35,7 +36,7 @@ def draw(material: Material, language: Language) -> Figure | None:
     if scores is None or costs is None:
         return None
     points = _points(scores, costs)
-    figure = Figure(figsize=(WIDTH_IN, 3.5))
+    figure = Figure(figsize=(WIDTH_IN, max(3.5, 1.2 + 0.2 * sum(len(point.names) for point in points))))
     axes = figure.add_subplot()
     front = pareto_front(points)
     axes.step(
@@ -90,29 +91,31 @@ def _points(scores: pd.DataFrame, costs: pd.DataFrame) -> list[Point]:
 
 
 def _label(axes: Axes, points: list[Point]) -> None:
-    """Write the names in two columns, moved up just enough not to overlap; a thin line leads back to each dot."""
+    """Write the names in two columns, moved just enough not to overlap; a thin line leads back to each dot."""
     figure = axes.get_figure(root=True)
     assert figure is not None
     figure.draw_without_rendering()
     to_points = 72 / figure.dpi
     places = {point: axes.transData.transform((point.size_kib, point.accuracy)) * to_points for point in points}
     middle = sum(axes.transData.transform([(size, 0) for size in axes.get_xlim()])[:, 0]) / 2 * to_points
+    top = axes.get_window_extent().y1 * to_points
     for is_right in (False, True):
-        side = [point for point in points if (places[point][0] > middle) == is_right]
+        side = sorted(
+            (point for point in points if (places[point][0] > middle) == is_right), key=lambda point: places[point][1]
+        )
         edge = (min if is_right else max)((places[point][0] for point in side), default=0.0)
-        lowest = float("-inf")
-        for point in sorted(side, key=lambda point: places[point][1]):
+        heights = [_LINE_POINTS * len(point.names) for point in side]
+        centres = spread([places[point][1] for point in side], heights, top)
+        for point, centre in zip(side, centres, strict=True):
             across, up = places[point]
-            height = max(up, lowest)
-            lowest = height + _LINE_POINTS * len(point.names)
             axes.annotate(
                 "\n".join(point.names),
                 (point.size_kib, point.accuracy),
-                xytext=(edge - across + (-16 if is_right else 16), height - up),
+                xytext=(edge - across + (-18 if is_right else 18), centre - up),
                 textcoords="offset points",
                 ha="right" if is_right else "left",
-                va="center" if len(point.names) == 1 else "bottom",
-                fontsize=7.8,
+                va="center",
+                fontsize=7.6,
                 color=INK,
                 arrowprops={
                     "arrowstyle": "-",
@@ -120,7 +123,24 @@ def _label(axes: Axes, points: list[Point]) -> None:
                     "linewidth": 0.6,
                     "shrinkA": 0,
                     "shrinkB": 4,
-                    # From the near edge of the text: a line from its middle would strike out the names below.
-                    "relpos": (1.0, 0.0) if is_right else (0.0, 0.5),
+                    # From the near edge of the text: a line from its middle would strike out the names.
+                    "relpos": (1.0, 0.5) if is_right else (0.0, 0.5),
                 },
             )
+
+
+def spread(centres: list[float], heights: list[float], top: float) -> list[float]:
+    """Move blocks of these ``heights``, given from below to above, just enough apart; the highest ends at ``top``.
+
+    When all of them do not fit below ``top``, the lowest ones leave at the bottom.
+    """
+    placed: list[float] = []
+    floor = -math.inf
+    for centre, height in zip(centres, heights, strict=True):
+        placed.append(max(centre, floor + height / 2))
+        floor = placed[-1] + height / 2
+    ceiling = top
+    for index in reversed(range(len(placed))):
+        placed[index] = min(placed[index], ceiling - heights[index] / 2)
+        ceiling = placed[index] - heights[index] / 2
+    return placed

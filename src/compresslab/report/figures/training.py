@@ -1,4 +1,4 @@
-"""Training curves: loss and accuracy per epoch, each seed as a thin line, the mean as a thick one."""
+"""Training curves per epoch: each seed as a thin line, the mean as a thick one; the loss, too, for a few variants."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,14 +13,26 @@ TABLES = ("training",)
 KINDS: tuple[Kind, ...] = ()
 
 _SPLITS = (("train", CONTRAST, DASHES[1], "s"), ("validation", ACCENT, DASHES[0], "o"))
+_FEW, _COLUMNS = 3, 3
+"""Up to so many variants have a row of two panels each; more stand side by side, as accuracies on one scale."""
+
+_MARKED_EPOCHS = 12
+"""More epochs than this make a line of markers; the lines alone say more."""
 
 
 def draw(material: Material, language: Language) -> Figure | None:
-    """One row of two panels per trained variant."""
+    """One row of loss and accuracy per trained variant, or a grid of accuracies when there are many."""
     training = material.table("training")
     if training is None:
         return None
-    groups = list(training.assign(name=variant_names(training)).groupby("name", sort=False))
+    groups = [(str(name), runs) for name, runs in training.groupby(variant_names(training), sort=False)]
+    figure = _rows(groups, language) if len(groups) <= _FEW else _grid(groups, language)
+    handles = figure.axes[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=2)
+    return figure
+
+
+def _rows(groups: list[tuple[str, pd.DataFrame]], language: Language) -> Figure:
     figure = Figure(figsize=(WIDTH_IN, 0.4 + 2.4 * len(groups)))
     panels = figure.subplots(len(groups), 2, squeeze=False)
     for (name, runs), (loss, accuracy) in zip(groups, panels, strict=True):
@@ -28,11 +40,33 @@ def draw(material: Material, language: Language) -> Figure | None:
         _panel(accuracy, runs, "accuracy_percent", language)
         loss.set_title(language("figure.training.loss", variant=name))
         accuracy.set_title(language("figure.training.accuracy"))
-    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        for axes in (loss, accuracy):
+            axes.set_xlabel(language("column.epoch"))
+    return figure
+
+
+def _grid(groups: list[tuple[str, pd.DataFrame]], language: Language) -> Figure:
+    """Three panels abreast on one scale of accuracy; a new model begins a new row."""
+    models: dict[str, list[tuple[str, pd.DataFrame]]] = {}
+    for name, runs in groups:
+        models.setdefault(str(runs["model"].iloc[0]), []).append((name, runs))
+    rows = [own[start : start + _COLUMNS] for own in models.values() for start in range(0, len(own), _COLUMNS)]
+    figure = Figure(figsize=(WIDTH_IN, 0.5 + 1.72 * len(rows)))
+    panels = figure.subplots(len(rows), _COLUMNS, squeeze=False, sharey=True)
+    for row, chosen in zip(panels, rows, strict=True):
+        for axes in row[len(chosen) :]:
+            axes.axis("off")
+        for axes, (name, runs) in zip(row, chosen, strict=False):
+            _panel(axes, runs, "accuracy_percent", language)
+            axes.set_title(name.replace("/", "\n"), fontsize=8.2)
+        row[0].set_ylabel(language("figure.training.accuracy"))
+    for axes in panels[-1][: len(rows[-1])]:
+        axes.set_xlabel(language("column.epoch"))
     return figure
 
 
 def _panel(axes: Axes, runs: pd.DataFrame, quantity: str, language: Language) -> None:
+    marked = runs["epoch"].nunique() <= _MARKED_EPOCHS
     for split, color, dashes, marker in _SPLITS:
         column = f"{split}_{quantity}"
         for _, run in runs.groupby("seed"):
@@ -43,10 +77,9 @@ def _panel(axes: Axes, runs: pd.DataFrame, quantity: str, language: Language) ->
             mean,
             color=color,
             linestyle=dashes,
-            marker=marker,
+            marker=marker if marked else None,
             markersize=3.6,
             label=language(f"split.{split}"),
         )
-    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.grid(visible=True)
-    axes.set_xlabel(language("column.epoch"))

@@ -123,7 +123,7 @@ class TensorFlowLearner:
 
     def snapshot(self) -> bytes:
         """Return all variables of network, wrappers and optimizer; batches and random numbers need no state."""
-        return to_safetensors({str(number): variable.numpy() for number, variable in enumerate(self._state)})
+        return to_safetensors({str(number): np.asarray(variable) for number, variable in enumerate(self._state)})
 
     def restore(self, snapshot: bytes) -> None:
         """Go back to where a snapshot was taken."""

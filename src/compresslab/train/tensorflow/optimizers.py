@@ -17,7 +17,7 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 class Optimizer(Protocol):
     """An update rule over fixed weights."""
 
-    state: Sequence[Any]
+    state: list[Any]
     """Variables that the next update depends on, beside the weights."""
 
     def apply(self, gradients: Sequence[Any], rate: Any) -> None:

@@ -1,0 +1,32 @@
+"""The tables of a report, by name: which rows and columns of a run's tables a reader sees, and in what words.
+
+Every function takes what is known of a run and a language and returns a ``Sheet``, or None when there are no rows.
+"""
+
+from collections.abc import Callable
+
+from compresslab.report.exhibits.claims import claims
+from compresslab.report.exhibits.costs import pruning, sizes, sparse_products
+from compresslab.report.exhibits.experiment import architecture, counts, files, settings, variants
+from compresslab.report.exhibits.hosts import host
+from compresslab.report.exhibits.quality import (
+    accuracy,
+    activation_errors,
+    by_class,
+    comparisons,
+    fine_tuning,
+    layers,
+    recall,
+    training,
+)
+from compresslab.report.exhibits.sheets import Sheet
+from compresslab.report.exhibits.speed import audit, engines, frameworks, latency, skipped, speed, start
+
+SHEETS: dict[str, Callable[..., Sheet | None]] = {
+    function.__name__: function
+    for function in (
+        *(counts, files, variants, settings, architecture, sizes, pruning, sparse_products, frameworks, engines),
+        *(accuracy, by_class, recall, comparisons, layers, activation_errors, training, fine_tuning),
+        *(latency, start, speed, audit, skipped, claims, host),
+    )
+}

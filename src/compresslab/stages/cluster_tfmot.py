@@ -1,0 +1,40 @@
+"""Cluster the weights of a TensorFlow network and train it on, with the TensorFlow Model Optimization Toolkit."""
+
+from typing import TYPE_CHECKING
+
+from compresslab.stages.command import Job, log, running
+from compresslab.stages.training import train_and_write, training_data, training_parser
+
+if TYPE_CHECKING:
+    from compresslab.train.loop import Row
+
+LIBRARIES = ("tensorflow", "tf-keras", "tensorflow-model-optimization")
+
+
+def main() -> None:
+    """Write the model, its card and its training curve."""
+    stage = training_parser(__doc__, model="clustered model (.safetensors)", parent="trained model (.safetensors)")
+    with running(stage) as job:
+        train_and_write(job, LIBRARIES, lambda fingerprint: _cluster(job, fingerprint))
+
+
+def _cluster(job: Job, fingerprint: str) -> "list[Row]":
+    from compresslab.compress.cluster_tfmot import cluster
+    from compresslab.config.methods.cluster_tfmot import Parameters
+    from compresslab.models.tensorflow import artifact, framework
+
+    options, spec = job.options, job.spec
+    parameters = Parameters.model_validate(spec["parameters"])
+    framework.configure(parameters.device, parameters.threads)
+    parent = artifact.load(options.parent)
+    clustered = cluster(
+        parent.network, training_data(job), parameters, spec["seed"], options.state, fingerprint, log.info
+    )
+    artifact.save(options.model, parent)
+    for layer, count in clustered.distinct_weights.items():
+        log.info("%s: %d distinct weights", layer, count)
+    return clustered.training.history
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""Train a TensorFlow network on with fake quantization and write it as an integer LiteRT model."""
+
+from typing import TYPE_CHECKING
+
+from compresslab.stages.command import Job, log, running
+from compresslab.stages.training import train_and_write, training_data, training_parser
+
+if TYPE_CHECKING:
+    from compresslab.train.loop import Row
+
+LIBRARIES = ("tensorflow", "tf-keras", "tensorflow-model-optimization", "ai-edge-litert")
+
+
+def main() -> None:
+    """Write the model, its card and its training curve, whose scores are those with fake quantization."""
+    stage = training_parser(__doc__, model="integer model (.tflite)", parent="trained model (.safetensors)")
+    with running(stage) as job:
+        train_and_write(job, LIBRARIES, lambda fingerprint: _quantize(job, fingerprint))
+
+
+def _quantize(job: Job, fingerprint: str) -> "list[Row]":
+    from compresslab.compress.qat_tfmot import quantize
+    from compresslab.config.methods.qat_tfmot import Parameters
+    from compresslab.models.tensorflow import artifact, framework
+
+    options, spec = job.options, job.spec
+    parameters = Parameters.model_validate(spec["parameters"])
+    framework.configure(parameters.device, parameters.threads)
+    parent = artifact.load(options.parent)
+    data = training_data(job)
+    quantized = quantize(parent, data, options.model, parameters, spec["seed"], options.state, fingerprint, log.info)
+    log.info(
+        "the integer model answers like the network with fake quantization for %.2f %% of the images",
+        quantized.agreement.same_answers_percent,
+    )
+    return quantized.training.history
+
+
+if __name__ == "__main__":
+    main()

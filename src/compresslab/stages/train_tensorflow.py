@@ -1,0 +1,41 @@
+"""Train a classifier in TensorFlow; a training that was killed goes on where it stopped, to the same bits."""
+
+from typing import TYPE_CHECKING
+
+from compresslab.stages.command import Job, log, running
+from compresslab.stages.training import train_and_write, training_data, training_parser
+
+if TYPE_CHECKING:
+    from compresslab.train.loop import Row
+
+LIBRARIES = ("tensorflow", "tf-keras")
+
+
+def main() -> None:
+    """Write the model, its card and its training curve."""
+    stage = training_parser(__doc__, model="trained model (.safetensors)")
+    with running(stage) as job:
+        train_and_write(job, LIBRARIES, lambda fingerprint: _train(job, fingerprint))
+
+
+def _train(job: Job, fingerprint: str) -> "list[Row]":
+    from compresslab.config.training import Recipe
+    from compresslab.data.card import read_card
+    from compresslab.models.tensorflow import artifact, framework
+    from compresslab.train.tensorflow.classifier import train
+
+    options, spec = job.options, job.spec
+    recipe = Recipe.model_validate(spec["parameters"])
+    framework.configure(recipe.device, recipe.threads)
+    card, data = read_card(options.data), training_data(job)
+    network = artifact.build(spec["architecture"], card.image_shape, len(card.classes), **spec["arguments"])
+    result = train(network, data, recipe, spec["seed"], options.state, fingerprint, log.info)
+    model = artifact.TensorFlowModel(
+        network, spec["architecture"], card.image_shape, data.preprocessing, tuple(card.classes), spec["arguments"]
+    )
+    artifact.save(options.model, model)
+    return result.history
+
+
+if __name__ == "__main__":
+    main()
