@@ -17,7 +17,7 @@ trap 'rm -rf "$scratch"' EXIT
 # There are no hashes because one line stands for many files: wheels differ between platforms, and torch comes in a
 # CPU and a CUDA build of the same version. The packages that only the CUDA build needs are therefore left out as well.
 HEADER
-    "$scratch/venv/bin/python" -m pip freeze --exclude setuptools --exclude wheel \
+    "$scratch/venv/bin/python" -m pip freeze --all --exclude pip --exclude setuptools \
         | sed -E 's/\+(cpu|cu[0-9]+)$//' \
         | grep -E '^[A-Za-z0-9._-]+==[^ @]+$' \
         | grep -vE '^(nvidia|cuda|triton)[-_a-z0-9]*=='

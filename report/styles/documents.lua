@@ -101,14 +101,6 @@ local function with_narrow_headers(tbl)
   return tbl
 end
 
-local function rows_of(tbl)
-  local rows = 0
-  for _, body in ipairs(tbl.bodies) do
-    rows = rows + #body.body
-  end
-  return rows
-end
-
 -- Letters across, a Chinese one counting as two; the longest line of a cell.
 local function breadth(cell)
   local widest, current = 0, 0
@@ -128,34 +120,70 @@ local function breadth(cell)
   return widest
 end
 
--- Word has to be told how wide columns are and how small their letters.
-local function for_word(tbl)
-  local widths, total = {}, 0
-  local function each_cell(rows, visit)
-    for _, row in ipairs(rows) do
-      for column, cell in ipairs(row.cells) do
-        visit(column, cell)
-      end
+local function all_rows(tbl)
+  local rows = pandoc.List()
+  rows:extend(tbl.head.rows)
+  for _, body in ipairs(tbl.bodies) do
+    rows:extend(body.body)
+  end
+  return rows
+end
+
+-- The broadest cell of every column, no broader than `most`.
+local function breadths(tbl, most)
+  local widths = {}
+  for _, row in ipairs(all_rows(tbl)) do
+    for column, cell in ipairs(row.cells) do
+      widths[column] = math.max(widths[column] or 1, math.min(breadth(cell), most))
     end
   end
-  local all = {tbl.head.rows}
-  for _, body in ipairs(tbl.bodies) do
-    table.insert(all, body.body)
-  end
-  for _, rows in ipairs(all) do
-    each_cell(rows, function(column, cell)
-      widths[column] = math.max(widths[column] or 0, math.min(breadth(cell), 60) + 3)
-      cell.contents = styled('Table Text', cell.contents)
-    end)
-  end
+  return widths
+end
+
+-- Give columns their share of the text's width, which holds `room` letters at least; `margin` letters beside each text.
+local function with_widths(tbl, widths, room, margin)
+  local total = 0
   for _, width in ipairs(widths) do
-    total = total + width
+    total = total + width + margin
   end
-  local room = math.max(total, 96)
   for column, spec in ipairs(tbl.colspecs) do
-    tbl.colspecs[column] = {spec[1], (widths[column] or 1) / room}
+    tbl.colspecs[column] = {spec[1], ((widths[column] or 1) + margin) / math.max(total, room)}
   end
   return tbl
+end
+
+-- Word has to be told how wide columns are and how small their letters.
+local function for_word(tbl)
+  tbl = with_widths(tbl, breadths(tbl, 60), 96, 3)
+  for _, row in ipairs(all_rows(tbl)) do
+    for _, cell in ipairs(row.cells) do
+      cell.contents = styled('Table Text', cell.contents)
+    end
+  end
+  return tbl
+end
+
+-- Typst gives long texts no more room than short ones beside them, unless it is told to. Rows are counted in lines.
+local longest_text, lines_of_a_page = 60, 32
+
+local function for_typst(tbl)
+  local widths = breadths(tbl, 64)
+  local has_text = math.max(table.unpack(widths)) > longest_text
+  local lines = 0
+  for _, row in ipairs(all_rows(tbl)) do
+    local broadest = 1
+    for _, cell in ipairs(row.cells) do
+      broadest = math.max(broadest, breadth(cell))
+    end
+    lines = lines + math.ceil(broadest / longest_text)
+  end
+  if has_text then
+    tbl = with_widths(tbl, widths, 1, 6)
+  end
+  if lines > lines_of_a_page then
+    return tbl
+  end
+  return wrapped('#block(breakable: false, width: 100%)[', pandoc.Blocks({tbl}), ']')
 end
 
 -- A wide table scrolls inside its own box on a narrow screen; on paper, one that fits on a page stays on one.
@@ -167,10 +195,7 @@ local function Table(tbl)
   if FORMAT:match 'docx' then
     return has(tbl, 'keyfigures') and tbl or for_word(tbl)
   end
-  if FORMAT:match 'typst' and rows_of(tbl) <= 24 then
-    return wrapped('#block(breakable: false, width: 100%)[', pandoc.Blocks({tbl}), ']')
-  end
-  return tbl
+  return FORMAT:match 'typst' and for_typst(tbl) or tbl
 end
 
 return {{Div = Div}, {Image = Image, Table = Table}}

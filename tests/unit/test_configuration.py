@@ -107,7 +107,7 @@ MISTAKES = {
     "unknown dataset": Mistake(
         "    dataset: mnist",
         "    dataset: minst",
-        ("labs.digits.dataset: unknown dataset 'minst'", "did you mean 'mnist'?", "known: deeppcb, deeppcb-pair, mnist"),
+        ("labs.digits.dataset: unknown dataset 'minst'", "did you mean 'mnist'?", "known: deeppcb, deeppcb-pair"),
     ),
     "out of bounds": Mistake(
         "          epochs: 5",

@@ -25,6 +25,9 @@ PROJECT = Path(__file__).resolve().parents[2]
 ENVIRONMENTS = sorted((PROJECT / "envs").glob("*.yaml"))
 RULES = sorted((PROJECT / "workflow" / "rules").glob("*.smk"))
 
+# Environments that follow from what a variant holds.
+FRAMEWORKS = ("numpy", "torch", "tensorflow", "litert", "onnx")
+
 # Names that conda-forge gives to the registry's packages.
 REGISTRY_NAMES = {"pytorch": "torch", "snakemake-minimal": "snakemake", "matplotlib-base": "matplotlib"}
 
@@ -183,12 +186,12 @@ def test_every_import_is_a_chosen_package() -> None:
 
 
 def stages_of_rules() -> Iterator[tuple[str, str]]:
-    """Environment and stage of every rule; a rule whose environment follows the variant runs in all three of those."""
+    """Environment and stage of every rule; a rule whose environment follows the variant runs in any of them."""
     for file in RULES:
         for rule in re.split(r"(?m)^(?=rule )", file.read_text(encoding="utf-8")):
             for stage in re.findall(r"compresslab\.stages\.\w+", rule):
                 named = re.findall(r"envs/(\w+)\.yaml", rule)
-                yield from ((environment, stage) for environment in named or ["numpy", "torch", "onnx"])
+                yield from ((environment, stage) for environment in named or FRAMEWORKS)
 
 
 def modules_loaded_by_name() -> Iterator[tuple[str, str]]:

@@ -1,6 +1,5 @@
 """LiteRT models: what TensorFlow computes, in float or integers, sealed files, and counts and audits that see it."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,8 +22,8 @@ from compresslab.export import litert as export
 from compresslab.measure import audit_litert, cost_litert
 from compresslab.measure.audit_row import AuditError, Row
 from compresslab.measure.layers import layer_errors
-from compresslab.models.litert import artifact
 from compresslab.models.errors import ArtifactError
+from compresslab.models.litert import artifact
 from compresslab.models.tensorflow import artifact as tensorflow_artifact
 from compresslab.models.tensorflow import framework
 from compresslab.train.loop import TrainingError
@@ -75,8 +74,13 @@ def int8_model(folder: Path, parent: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def qat_model(folder: Path, parent: Path) -> Path:
-    quantized(parent, folder / "qat.tflite", folder / "qat", killed_after(0))
+def qat(folder: Path, parent: Path) -> qat_tfmot.Quantized:
+    return quantized(parent, folder / "qat.tflite", folder / "qat", killed_after(0))
+
+
+@pytest.fixture(scope="module")
+def qat_model(folder: Path, qat: qat_tfmot.Quantized) -> Path:
+    assert qat.agreement.same_answers_percent >= qat_tfmot.LEAST_AGREEMENT_PERCENT
     return folder / "qat.tflite"
 
 
@@ -127,13 +131,11 @@ class TestEngine:
 
 
 class TestQuantizationAwareTraining:
-    def test_says_how_the_imitated_network_scores(self, parent: Path, qat_model: Path, folder: Path) -> None:
-        again = quantized(parent, folder / "again.tflite", folder / "again", killed_after(0))
-        assert [row["epoch"] for row in again.training.history] == [1, 2]
+    def test_says_how_the_imitated_network_scores(self, qat: qat_tfmot.Quantized, qat_model: Path) -> None:
+        assert [row["epoch"] for row in qat.training.history] == [1, 2]
         found = open_engine("litert", qat_model, 1).predict(DATA.validation.images)
         accuracy = 100 * np.mean(found.argmax(1) == DATA.validation.labels)
-        assert accuracy == pytest.approx(again.training.history[-1]["validation_accuracy_percent"], abs=3)
-        assert (folder / "again.tflite").read_bytes() == qat_model.read_bytes()
+        assert accuracy == pytest.approx(qat.training.history[-1]["validation_accuracy_percent"], abs=3)
 
     def test_a_killed_one_ends_in_the_bytes_of_one_that_never_stopped(
         self, parent: Path, qat_model: Path, tmp_path: Path
@@ -169,6 +171,7 @@ class TestQuantizationAwareTraining:
         parameters = qat_settings.Parameters(epochs=1, batch=160)
         with pytest.raises(ValueError, match=r"LiteRT would compute in float: conv1, conv2, fc1, fc2; train with"):
             qat_tfmot.quantize(model, DATA, tmp_path / "model.tflite", parameters, 0, tmp_path / "state", "same")
+        assert not (tmp_path / "state").exists(), "told before the training"
         assert not (tmp_path / "model.tflite").exists()
 
     def test_a_conversion_that_answers_otherwise_is_an_error(
@@ -180,7 +183,7 @@ class TestQuantizationAwareTraining:
 
 
 class TestExport:
-    def test_equal_networks_are_equal_bytes_in_every_process(
+    def test_equal_networks_are_equal_bytes_in_every_process_which_says_no_word(
         self, parent: Path, float_model: Path, int8_model: Path, tmp_path: Path
     ) -> None:
         script = (
@@ -188,12 +191,14 @@ class TestExport:
             "parent, out = map(Path, sys.argv[1:])\n"
             "t.exported(parent, out / 'float'); t.exported(parent, out / 'int8', quantization='int8')"
         )
-        subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-c", script, str(parent), str(tmp_path)],
             check=True,
             cwd=Path(__file__).parent,
-            env=os.environ | {"TF_NUM_INTRAOP_THREADS": "1"},
+            capture_output=True,
+            text=True,
         )
+        assert done.stdout + done.stderr == ""
         assert (tmp_path / "float").read_bytes() == float_model.read_bytes()
         assert (tmp_path / "int8").read_bytes() == int8_model.read_bytes()
 

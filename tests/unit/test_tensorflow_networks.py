@@ -21,8 +21,8 @@ from compresslab.data.prepared import Split
 from compresslab.engines.contract import open_engine
 from compresslab.export.numpy_network import to_network
 from compresslab.measure import cost_tensorflow, cost_torch
-from compresslab.models.numpy.forward import forward
 from compresslab.models.errors import ArtifactError
+from compresslab.models.numpy.forward import forward
 from compresslab.models.tensorflow import artifact, framework
 from compresslab.models.torch import artifact as torch_artifact
 from compresslab.train.initialization import he_normal
@@ -327,11 +327,3 @@ def test_help_needs_no_tensorflow(stage: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     assert "--model" in done.stdout
-
-
-def test_tensorflow_starts_without_a_word() -> None:
-    script = (
-        "from compresslab.models.tensorflow.framework import configure, tf; configure('cpu', 1); print(tf.constant(1))"
-    )
-    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
-    assert done.stderr == ""

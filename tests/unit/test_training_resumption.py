@@ -63,7 +63,7 @@ def assert_same(module: nn.Module, result: TrainingResult, other: nn.Module, aga
 )
 def test_stopping_after_any_epoch_changes_nothing(tmp_path: Path, optimizer: str, schedule: str) -> None:
     settings = Optimizer(name=optimizer, lr=0.01, weight_decay=0.01)
-    recipe = Recipe(epochs=4, batch=32, optimizer=settings, schedule=schedule, step_epochs=2)
+    recipe = Recipe(epochs=4, batch=32, optimizer=settings, schedule=schedule, step_epochs=2, augmentation="symmetries")
     undisturbed = with_dropout()
     expected = run(tmp_path / "undisturbed", undisturbed, [], recipe)
     for epoch in range(1, 5):

@@ -60,9 +60,11 @@ def quantize(
     keras.backend.reset_uids()
     imitation = quantization.keras.quantize_model(model.network)
     _set_ranges(imitation, model.network, data.preprocessing.normalize(data.training.images[:RANGE_IMAGES]))
+    layers = list(layer_outputs(model.network))
+    # A layer that the converter leaves in float is told now, not after hours of training.
+    convert(imitation, layers, data.preprocessing, model.classes, integer=True)
     recipe = FineTuning.among(parameters.parameters())
     training = fine_tune(imitation, data, recipe, seed, state, fingerprint, log)
-    layers = layer_outputs(model.network)
     converted = convert(imitation, layers, data.preprocessing, model.classes, integer=True)
     agreement = compare(converted, imitation, data.validation.images[:COMPARED_IMAGES])
     if agreement.same_answers_percent < LEAST_AGREEMENT_PERCENT:

@@ -24,7 +24,7 @@ FRAMEWORKS_OF_WEIGHTS = ("torch", "tensorflow")
 STUDY_SHARE = 150
 """A study times each of its cells for this part of a session's seconds per cell, in every round."""
 
-FROM_RECIPE = ("batch", "label_smoothing", "threads", "device")
+FROM_RECIPE = ("batch", "augmentation", "label_smoothing", "threads", "device")
 """What a training that goes on from a parent takes from the model's recipe."""
 
 LAYER_IMAGES = 256

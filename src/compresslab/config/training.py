@@ -27,6 +27,9 @@ class Optimization(Section):
         "constant", description="How the learning rate changes over the training."
     )
     step_epochs: int | None = Field(None, ge=1, description="Epochs between two halvings of a `step` schedule.")
+    augmentation: Literal["none", "symmetries"] = Field(
+        "none", description="`symmetries`: in every epoch each image is turned by quarter turns and mirrored at random."
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Label smoothing of the cross-entropy.")
     threads: int = Field(1, ge=1, description="Threads of a training on the CPU; part of the result's identity.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto` takes a GPU when there is one.")

@@ -143,6 +143,15 @@ class Findings:
         cell = self._cell(variant, engine, threads)
         return None if cell is None else float(cell["p50_ms"])
 
+    def on_same_engine(self, chosen: Iterable[tuple[str, str, str]]) -> list[Ratio]:
+        """Latency and throughput of variants against another one: (variant, baseline, engine), with one thread."""
+        ratios = [
+            self.against((variant, engine), (baseline, engine), quantity)
+            for variant, baseline, engine in chosen
+            for quantity in QUANTITIES
+        ]
+        return [ratio for ratio in ratios if ratio is not None]
+
     def fastest(self, chosen: Iterable[str], quantity: str, threads: int = 1) -> Ratio | None:
         """The fastest of the cells of some variants by ``latency`` or ``throughput``, against the next one."""
         table = self._evidence.table("latency")

@@ -19,6 +19,7 @@ from compresslab.config.training import Optimization
 from compresslab.data.prepared import Split
 from compresslab.data.preprocessing import Preprocessing
 from compresslab.train import checkpoint
+from compresslab.train.augmentation import augmented
 from compresslab.train.schedules import learning_rate
 
 Row = dict[str, float]
@@ -57,6 +58,9 @@ class TrainingData:
 class Learner(Protocol):
     """A network that is being trained in one framework."""
 
+    def show(self, images: np.ndarray) -> None:
+        """Take ``images``, uint8 (N,H,W,C), in place of the training images: other views of them, in their order."""
+
     def step(self, positions: np.ndarray, learning_rate: float) -> None:
         """Update the weights once, by the training images at ``positions`` (int64)."""
 
@@ -80,19 +84,20 @@ def log_line(line: str) -> None:
 
 def run(
     learner: Learner,
-    samples: int,
+    images: np.ndarray,
     recipe: Optimization,
     seed: int,
     state: Path,
     fingerprint: str,
     log: checkpoint.Log = log_line,
 ) -> TrainingResult:
-    """Train on ``samples`` images for the recipe's epochs.
+    """Train on ``images``, uint8 (N,H,W,C), for the recipe's epochs.
 
     After every epoch the training's state goes to the folder ``state``, from which a training of the same
     ``fingerprint`` is taken up; call ``checkpoint.discard(state)`` when the results are written. ``learning_rate`` in
     the history is the one of the epoch's last step. Raises TrainingError when the loss is no longer finite.
     """
+    samples = len(images)
     with checkpoint.locked(state, log):
         history = _taken_up(learner, state, fingerprint, recipe.epochs, log)
         resumed_after = len(history)
@@ -101,6 +106,8 @@ def run(
             for epoch in range(resumed_after + 1, recipe.epochs + 1):
                 started = time.perf_counter()
                 rate = 0.0
+                if recipe.augmentation == "symmetries":
+                    learner.show(augmented(images, seed, epoch))
                 for step, positions in enumerate(batches(samples, recipe.batch, seed, epoch)):
                     rate = learning_rate(recipe, (epoch - 1) * steps_per_epoch + step, steps_per_epoch)
                     learner.step(positions, rate)

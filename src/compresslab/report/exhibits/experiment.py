@@ -48,16 +48,15 @@ def variants(evidence: Evidence, language: Language) -> Sheet | None:
 
 
 def settings(evidence: Evidence, language: Language) -> Sheet | None:
-    """How each model is trained."""
-    rows = [
-        (model, key, value)
-        for model, entry in evidence.subject.models.items()
-        for key, value in _flat(entry.get("train", {})).items()
-    ]
+    """How the models are trained; said once when all of them are trained alike."""
+    trained = {model: _flat(entry.get("train", {})) for model, entry in evidence.subject.models.items()}
+    alike = len(set(map(str, trained.values()))) == 1
+    shown = dict(list(trained.items())[:1]) if alike else trained
+    rows = [(model, key, value) for model, recipe in shown.items() for key, value in recipe.items()]
     if not rows:
         return None
     builder = Builder(language)
-    if len(evidence.subject.models) > 1:
+    if not alike:
         builder.code("model", [model for model, _, _ in rows])
     return builder.code("field", [key for _, key, _ in rows]).text("value", [value for _, _, value in rows]).sheet()
 

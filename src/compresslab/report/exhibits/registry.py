@@ -20,12 +20,24 @@ from compresslab.report.exhibits.quality import (
     training,
 )
 from compresslab.report.exhibits.sheets import Sheet
-from compresslab.report.exhibits.speed import audit, engines, frameworks, latency, skipped, speed, start
+from compresslab.report.exhibits.speed import audit, engines, frameworks, latency, same_engine, skipped, speed, start
 
 SHEETS: dict[str, Callable[..., Sheet | None]] = {
     function.__name__: function
     for function in (
-        *(counts, files, variants, settings, architecture, sizes, pruning, sparse_products, frameworks, engines),
+        *(
+            counts,
+            files,
+            variants,
+            settings,
+            architecture,
+            sizes,
+            pruning,
+            sparse_products,
+            frameworks,
+            engines,
+            same_engine,
+        ),
         *(accuracy, by_class, recall, comparisons, layers, activation_errors, training, fine_tuning),
         *(latency, start, speed, audit, skipped, claims, host),
     )

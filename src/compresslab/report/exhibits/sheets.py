@@ -8,6 +8,7 @@ import pandas as pd
 
 from compresslab.report.languages import Language
 from compresslab.report.numbers import MISSING, NO_BREAK_SPACE, interval, unit_of, written
+from compresslab.report.ratios import Ratio
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,12 @@ class Builder:
         ]
         self._columns.append((self._language("table.interval", header=self._language(f"column.{name}")), cells, True))
         return self
+
+    def ratios(self, name: str, ratios: Iterable[Ratio | None]) -> "Builder":
+        """Add a column of ratios with their 95 % intervals in brackets."""
+        rows = [(None,) * 3 if ratio is None else (ratio.value, ratio.low, ratio.high) for ratio in ratios]
+        columns = [name, f"{name}_low", f"{name}_high"]
+        return self.intervals(name, pd.DataFrame(rows, columns=columns, dtype="float64"), *columns[1:])
 
     def headed(self, header: str, cells: Iterable[str], numeric: bool = True) -> "Builder":
         """Add a column whose header comes from the data (a class, a layer)."""

@@ -8,10 +8,11 @@ import pandas as pd
 from compresslab.report.evidence import Evidence
 from compresslab.report.exhibits.sheets import Builder, Sheet
 from compresslab.report.figures.drawing import variant_names
+from compresslab.report.findings import Findings
 from compresslab.report.languages import Language
 from compresslab.report.names import Names
 from compresslab.report.numbers import MISSING, count, significant
-from compresslab.report.ratios import engine_ratios
+from compresslab.report.ratios import QUANTITIES, Ratio, engine_ratios
 
 _MEBIBYTE = 2**20
 
@@ -55,6 +56,30 @@ def engines(evidence: Evidence, language: Language) -> Sheet | None:
         builder.intervals(ratio, rows, f"{ratio}_low", f"{ratio}_high")
         builder.text(verdict, [language(f"verdict.{word}") if word else MISSING for word in rows[verdict]])
     return builder.sheet()
+
+
+def same_engine(evidence: Evidence, language: Language, chosen: Iterable[tuple[str, str, str]]) -> Sheet | None:
+    """Variants against another one on the same engine with one thread: (variant, baseline, engine)."""
+    found, rows = Findings(evidence), []
+    for variant, baseline, engine in chosen:
+        ratios = [found.against((variant, engine), (baseline, engine), quantity) for quantity in QUANTITIES]
+        if any(ratios):
+            rows.append((Names(evidence.subject).resolved(variant), baseline, engine, *ratios))
+    if not rows:
+        return None
+    variants, baselines, engines_of, latencies, throughputs = zip(*rows, strict=True)
+    builder = Builder(language, host=evidence.subject.host).code("variant", variants)
+    builder.code("baseline", map(Names(evidence.subject).resolved, baselines)).code("engine", engines_of)
+    builder.ratios("latency_ratio", latencies).text("latency_verdict", _words(latencies, language))
+    return (
+        builder.ratios("throughput_ratio", throughputs)
+        .text("throughput_verdict", _words(throughputs, language))
+        .sheet()
+    )
+
+
+def _words(ratios: Iterable[Ratio | None], language: Language) -> list[str]:
+    return [MISSING if ratio is None else language(f"verdict.{ratio.verdict}") for ratio in ratios]
 
 
 def latency(evidence: Evidence, language: Language, host: str, threads: int) -> Sheet | None:

@@ -39,7 +39,7 @@ def train(
     if recipe.device == "cuda":
         raise TrainingError("device: cuda, but NumPy trains on the CPU; use device: cpu or auto")
     learner = NumpyLearner(initialized(network, seed), data, recipe)
-    result = run(learner, len(data.training.labels), recipe, seed, state, fingerprint, log)
+    result = run(learner, data.training.images, recipe, seed, state, fingerprint, log)
     return learner.network(), result
 
 
@@ -60,6 +60,10 @@ class NumpyLearner:
         self._validation = _Samples(data.validation, data.preprocessing)
         self._passes: dict[int, Passes] = {}
         self._mean = _Mean()
+
+    def show(self, images: np.ndarray) -> None:
+        """Take other views of the training images, uint8 (N, H, W, C)."""
+        self._training.show(images)
 
     def step(self, positions: np.ndarray, learning_rate: float) -> None:
         """Update the weights once, by the training images at ``positions`` (int64)."""
@@ -113,13 +117,17 @@ class _Samples:
     """A split, its uint8 images laid out so that a batch is one gathering and one transposition."""
 
     def __init__(self, split: Split, preprocessing: Preprocessing) -> None:
-        # Channels first, as the passes have them; uint8, which is four times faster to gather than float32.
-        self._pixels = split.images.transpose(0, 3, 1, 2).reshape(len(split.images), -1)
+        self.show(split.images)
         self.labels = split.labels.astype(np.int64)
         self._mean, self._std = (
             np.asarray(values, np.float32)[:, np.newaxis, np.newaxis, np.newaxis]
             for values in (preprocessing.mean, preprocessing.std)
         )
+
+    def show(self, images: np.ndarray) -> None:
+        """Take ``images``, uint8 (N, H, W, C), as the split's."""
+        # Channels first, as the passes have them; uint8, which is four times faster to gather than float32.
+        self._pixels = images.transpose(0, 3, 1, 2).reshape(len(images), -1)
 
     def parts(self, size: int) -> Iterator[np.ndarray]:
         """Yield all positions in order, at most ``size`` at a time."""

@@ -61,7 +61,7 @@ def fine_tune(
     learner = TensorFlowLearner(network, data, recipe, callback)
     # With `auto` a restart may find another device, whose sums have other bits.
     fingerprint = f"{fingerprint} on {device()}"
-    return run(learner, len(data.training.labels), recipe, seed, state, fingerprint, log)
+    return run(learner, data.training.images, recipe, seed, state, fingerprint, log)
 
 
 def initialize(network: keras.Model, initialization: str, seed: int) -> None:
@@ -103,6 +103,10 @@ class TensorFlowLearner:
         positions, number = tf.TensorSpec([None], tf.int64), tf.TensorSpec([], tf.float64)
         self._update = tf.function(self._updated, input_signature=[positions, number], autograph=False)
         self._evaluate = tf.function(self._evaluated, input_signature=[positions], autograph=False)
+
+    def show(self, images: np.ndarray) -> None:
+        """Take other views of the training images, uint8 (N, H, W, C)."""
+        self._training.images.assign(images)
 
     def step(self, positions: np.ndarray, learning_rate: float) -> None:
         """Update the weights once, by the training images at ``positions`` (int64)."""
@@ -155,7 +159,8 @@ class _Samples:
     """A split on the training device: uint8 images (N, H, W, C) and int64 labels (N,)."""
 
     def __init__(self, split: Split, preprocessing: Preprocessing) -> None:
-        self._images = tf.constant(split.images)
+        # A variable, since a compiled step keeps a constant for good.
+        self.images = tf.Variable(split.images, trainable=False)
         self._labels = tf.constant(split.labels.astype(np.int64))
         self._mean = tf.constant(preprocessing.mean, tf.float32)
         self._std = tf.constant(preprocessing.std, tf.float32)
@@ -166,7 +171,7 @@ class _Samples:
     def batch(self, positions: Any) -> tuple[Any, Any]:
         """Return normalized images (bit for bit those of ``Preprocessing.normalize``) and labels."""
         # The images stay uint8 until here: four times less memory, and faster to gather than float32.
-        images = tf.cast(tf.gather(self._images, positions), tf.float32)
+        images = tf.cast(tf.gather(self.images, positions), tf.float32)
         return (images / 255 - self._mean) / self._std, tf.gather(self._labels, positions)
 
 

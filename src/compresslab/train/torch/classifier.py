@@ -4,7 +4,7 @@ import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +57,7 @@ def train_on(
         learner = TorchLearner(module.to(device), data, recipe, device)
         # With `auto` a restart may find another device, whose sums have other bits.
         fingerprint = f"{fingerprint} on {device.type}"
-        result = run(learner, len(data.training.labels), recipe, seed, state, fingerprint, log)
+        result = run(learner, data.training.images, recipe, seed, state, fingerprint, log)
         module.eval().cpu()
     return result
 
@@ -74,6 +74,10 @@ class TorchLearner:
         self._device = device
         self._mean = _Mean(device)
         self._module.train()
+
+    def show(self, images: np.ndarray) -> None:
+        """Take other views of the training images, uint8 (N, H, W, C)."""
+        self._training = replace(self._training, images=_channels_first(images).to(self._device))
 
     def step(self, positions: np.ndarray, learning_rate: float) -> None:
         """Update the weights once, by the training images at ``positions`` (int64)."""
@@ -138,7 +142,7 @@ class _Samples:
     @classmethod
     def of(cls, split: Split, preprocessing: Preprocessing, device: torch.device) -> "_Samples":
         mean, std = (torch.tensor(values)[:, None, None] for values in (preprocessing.mean, preprocessing.std))
-        images = torch.from_numpy(split.images.transpose(0, 3, 1, 2).copy())
+        images = _channels_first(split.images)
         labels = torch.from_numpy(split.labels.astype(np.int64))
         return cls(*(tensor.to(device) for tensor in (images, labels, mean, std)))
 
@@ -149,6 +153,10 @@ class _Samples:
         """Return normalized images (on the CPU bit for bit those of ``Preprocessing.normalize``) and labels."""
         # The images stay uint8 until here: four times less memory, and faster to gather than float32.
         return (self.images[choice].float() / 255 - self.mean) / self.std, self.labels[choice]
+
+
+def _channels_first(images: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
 
 
 class _Mean:
