@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import synthetic_pcb
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -321,15 +322,19 @@ def test_the_ledger_reads_columns_that_exist_and_judges_an_empty_run():
     assert set(table["reason"]) == {"missing_measurement"}
 
 
-def test_the_ledger_names_variants_and_parents_of_the_configuration():
+def test_the_ledger_names_variants_engines_and_references_of_the_configuration():
     labs = read_yaml(PROJECT / "config.yaml").values["labs"]
     for judged in read_claims(LEDGER):
         for metric in judged.metrics_read:
-            variants = labs[judged.lab]["models"][metric.where["model"]]["variants"]
-            assert metric.where["variant"] in variants, judged.id
-            assert metric.where.get("baseline_variant", "numpy-fp32") in variants, judged.id
+            models, where = labs[judged.lab]["models"], metric.where
+            variants = models[where["model"]]["variants"]
+            assert where["variant"] in variants, judged.id
+            assert where.get("baseline_variant", where["variant"]) in variants, judged.id
             if metric.table == "comparisons":
-                assert metric.where["reference"] == variants[metric.where["variant"]]["from"], judged.id
+                assert where["reference"] == variants[where["variant"]]["from"], judged.id
+            named = labs[judged.lab].get("engines", {}).get(f"{where['model']}/{where['variant']}")
+            if named and metric.table == "latency":
+                assert where["engine"] in named, judged.id
 
 
 SIZES = {"numpy-fp32": (24872, 0), "numpy-int8-dequant": (6218, 512), "numpy-int8-dequant-pwl": (6218, 0),
@@ -350,3 +355,64 @@ def test_the_ledger_confirms_the_documents_sizes_and_refuses_them_to_the_integer
     others = {"mnist-integer-float-size", "mnist-integer-memory-quarter", "mnist-integer-only-activation-memory"}
     assert confirmed == sizes | others
     assert refuted == {name.replace("integer-", "integer-only-") for name in sizes}
+
+
+def pcb_run():
+    return {name: table for name, table in synthetic_pcb.tables().items() if name != "claims"}
+
+
+def pcb_verdicts(tables, facts=FULL):
+    claims = [judged for judged in read_claims(LEDGER) if judged.lab == "pcb-frameworks"]
+    rows = evaluate_claims(claims, tables, facts)
+    return dict(zip(rows["claim"].str.removeprefix("pcb-frameworks-"), rows["verdict"], strict=True)), rows
+
+
+def test_counts_of_the_three_frameworks_are_confirmed_by_any_run():
+    smoke = RunFacts("smoke", "embedded", embedded=True, substitute=False, host="local")
+    verdicts, rows = pcb_verdicts(pcb_run(), smoke)
+    counts = {"numpy-parameters", "torch-parameters", "tf-parameters", "macs", "flops", "pruning-gzip"}
+    assert {name for name, word in verdicts.items() if word == "reproduced"} == counts
+    assert set(rows[rows["verdict"] == "not_comparable"]["reason"]) <= {
+        "embedded_data",
+        "reduced_scale",
+        "other_hardware",
+    }
+
+
+def test_another_split_can_confirm_a_bound_but_not_exceed_an_accuracy():
+    tables = pcb_run()
+    verdicts, _ = pcb_verdicts(tables)
+    assert {verdicts[f"{name}-accuracy"] for name in ("numpy", "torch", "tf", "validation")} == {"reproduced"}
+    assert verdicts["accuracy-order"] == "not_comparable"
+    worse = {**tables, "scores": tables["scores"].assign(accuracy_percent=lambda table: table["accuracy_percent"] - 9)}
+    assert pcb_verdicts(worse)[0]["numpy-accuracy"] == "not_reproduced"
+
+
+def test_absolute_times_and_the_gpu_ratio_need_the_published_machine_and_are_still_measured():
+    _, rows = pcb_verdicts(pcb_run())
+    table = rows.set_index(rows["claim"].str.removeprefix("pcb-frameworks-"))
+    for name in ("numpy-throughput", "graph-throughput", "pruning-throughput", "numpy-gpu"):
+        assert table.loc[name, "reason"] == "other_hardware"
+        assert table.loc[name, "measured"] > 0
+
+
+@pytest.mark.parametrize(
+    ("factor", "expected"), [(1.7 * 19000 / 20500, "reproduced"), (1.0, "not_reproduced"), (3.0, "exceeded")]
+)
+def test_graph_against_eager_is_judged_on_any_host(factor, expected):
+    tables = pcb_run()
+    graph = tables["latency"]["engine"] == "tf-graph"
+    columns = [name for name in tables["latency"] if name.startswith("offline")]
+    scaled = {name: tables["latency"][name].where(~graph, tables["latency"][name] * factor) for name in columns}
+    verdicts, _ = pcb_verdicts({**tables, "latency": tables["latency"].assign(**scaled)})
+    assert verdicts["graph-eager"] == expected
+
+
+@pytest.mark.parametrize(("factor", "expected"), [(0.8, "reproduced"), (1.0, "reproduced"), (1.5, "not_reproduced")])
+def test_a_pruned_network_that_becomes_faster_refutes_the_claim(factor, expected):
+    tables = pcb_run()
+    pruned = tables["latency"]["variant"] == "tf-prune50"
+    columns = [name for name in tables["latency"] if name.startswith("offline")]
+    scaled = {name: tables["latency"][name].where(~pruned, tables["latency"][name] * factor) for name in columns}
+    verdicts, _ = pcb_verdicts({**tables, "latency": tables["latency"].assign(**scaled)})
+    assert verdicts["pruning-speed"] == expected
