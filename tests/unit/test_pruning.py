@@ -11,12 +11,12 @@ from textures import CLASSES, PREPROCESSING, textures
 from torch import nn
 
 from compresslab.compress.prune_channels import remove_channels
-from compresslab.compress.prune_torch import check_sparsity, make_permanent, mask_smallest
+from compresslab.compress.prune_torch import checked_sparsity, make_permanent, mask_smallest
 from compresslab.config.training import FineTuning, Optimizer, Recipe
 from compresslab.measure.cost_torch import count, count_layers
 from compresslab.models.torch.artifact import TorchModel, build, load, save
 from compresslab.train.loop import TrainingData
-from compresslab.train.torch.classifier import initialize, train, train_on
+from compresslab.train.torch.classifier import fine_tune, initialize, train
 
 SHAPE = (32, 32, 3)
 
@@ -38,7 +38,7 @@ def test_the_smallest_weights_of_every_layer_become_zero_and_the_others_stay(spa
     before = weights(module)
     mask_smallest(module, sparsity)
     make_permanent(module)
-    check_sparsity(module, sparsity)
+    checked_sparsity(module, sparsity)
     after = weights(module)
     assert after.keys() == before.keys()
     for name, kept in after.items():
@@ -56,7 +56,7 @@ def test_a_layer_without_its_zeros_is_named() -> None:
     with torch.no_grad():
         module.fc2.weight[:2] += 1
     with pytest.raises(ValueError, match=r"layer fc2: \d+ of 10080 weights are zero, not the share 0.5"):
-        check_sparsity(module, 0.5)
+        checked_sparsity(module, 0.5)
 
 
 def test_training_on_keeps_the_zeros_and_repairs_the_rest(tmp_path: Path) -> None:
@@ -66,9 +66,9 @@ def test_training_on_keeps_the_zeros_and_repairs_the_rest(tmp_path: Path) -> Non
     whole = train(module, data, recipe, 0, tmp_path / "whole", "whole", log=lambda _: None)
     mask_smallest(module, 0.6)
     fine_tuning = FineTuning(epochs=3, batch=16, optimizer=Optimizer(lr=0.003))
-    result = train_on(module, data, fine_tuning, 0, tmp_path / "pruned", "pruned", log=lambda _: None)
+    result = fine_tune(module, data, fine_tuning, 0, tmp_path / "pruned", "pruned", log=lambda _: None)
     make_permanent(module)
-    check_sparsity(module, 0.6)
+    checked_sparsity(module, 0.6)
     assert [row["epoch"] for row in result.history] == [1, 2, 3]
     assert result.history[0]["learning_rate"] == 0.003
     lost = whole.history[-1]["validation_accuracy_percent"] - result.history[-1]["validation_accuracy_percent"]

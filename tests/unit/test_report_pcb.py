@@ -171,8 +171,11 @@ def test_pruning_is_told_by_bytes_and_by_the_clock(
 
 @pytest.mark.parametrize(
     ("factor", "english", "chinese"),
-    [(1, "is faster in 4 of 5 layers, at the earliest from **70.0 %**", "5 層中有 4 層"), (9, "not faster in any layer", "任何一層都沒有")],
-)  # fmt: skip
+    [
+        (1, "is faster in 4 of 5 layers, at the earliest from **70.0 %**", "5 層中有 4 層"),
+        (9, "not faster in any layer", "任何一層都沒有"),
+    ],
+)
 def test_break_even_follows_the_study(
     factor: float, english: str, chinese: str, evidence: Evidence, figures: Path
 ) -> None:
@@ -260,8 +263,8 @@ def test_comparisons_are_sorted_by_what_they_compare_with(against: str | None, r
 def test_the_table_of_frameworks_has_a_row_for_every_engine(evidence: Evidence) -> None:
     sheet = SHEETS["frameworks"](evidence, language("en", REPORT), chosen=[NUMPY, TORCH, TF, "lenet5/nobody"])
     assert sheet is not None
-    assert [row[1] for row in sheet.rows] == [f"`{name}`" for name in
-                                             ("numpy", "torch", "torch-compile", "tf-graph", "tf-eager", "tf-xla")]  # fmt: skip
+    engines = ("numpy", "torch", "torch-compile", "tf-graph", "tf-eager", "tf-xla")
+    assert [row[1] for row in sheet.rows] == [f"`{name}`" for name in engines]
     assert {row[2] for row in sheet.rows} == {"61,751"}
     per_image = [float(row[5]) for row in sheet.rows]
     rates = [float(row[6].replace(",", "")) for row in sheet.rows]

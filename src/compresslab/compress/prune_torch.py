@@ -25,16 +25,20 @@ def make_permanent(module: nn.Module) -> None:
             prune.remove(child, "weight")
 
 
-def check_sparsity(module: nn.Module, sparsity: float) -> None:
-    """Raise ValueError, naming the layer, when a layer does not hold the zeros that were asked for.
+def checked_sparsity(module: nn.Module, sparsity: float) -> dict[str, float]:
+    """Count the zeros of every pruned layer, in percent of its weights.
 
-    A share of a layer's weights is a whole number of weights: half a weight to either side is accepted.
+    Raises ValueError, naming the layer, when they are not the share ``sparsity`` (0 to 1) that was asked for; it can
+    only be met to the nearest whole weight.
     """
+    found: dict[str, float] = {}
     for name, child in module.named_modules():
         if isinstance(child, PRUNED):
             count = child.weight.numel()
             zeros = count - int(torch.count_nonzero(child.weight))
+            found[name] = 100 * zeros / count
             if abs(zeros - sparsity * count) > 1:
                 raise ValueError(
                     f"layer {name}: {zeros} of {count} weights are zero, not the share {sparsity} that was asked for"
                 )
+    return found

@@ -1,12 +1,7 @@
 """Cluster the weights of a TensorFlow network and train it on, with the TensorFlow Model Optimization Toolkit."""
 
-from typing import TYPE_CHECKING
-
 from compresslab.stages.command import Job, log, running
-from compresslab.stages.training import train_and_write, training_data, training_parser
-
-if TYPE_CHECKING:
-    from compresslab.train.loop import Row
+from compresslab.stages.training import Trained, train_and_write, training_data, training_parser
 
 LIBRARIES = ("tensorflow", "tf-keras", "tensorflow-model-optimization")
 
@@ -18,7 +13,7 @@ def main() -> None:
         train_and_write(job, LIBRARIES, lambda fingerprint: _cluster(job, fingerprint))
 
 
-def _cluster(job: Job, fingerprint: str) -> "list[Row]":
+def _cluster(job: Job, fingerprint: str) -> Trained:
     from compresslab.compress.cluster_tfmot import cluster
     from compresslab.config.methods.cluster_tfmot import Parameters
     from compresslab.models.tensorflow import artifact, framework
@@ -33,7 +28,7 @@ def _cluster(job: Job, fingerprint: str) -> "list[Row]":
     artifact.save(options.model, parent)
     for layer, count in clustered.distinct_weights.items():
         log.info("%s: %d distinct weights", layer, count)
-    return clustered.training.history
+    return Trained(clustered.training.history, {"distinct_weights": clustered.distinct_weights})
 
 
 if __name__ == "__main__":

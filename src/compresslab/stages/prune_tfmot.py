@@ -1,12 +1,7 @@
 """Prune a TensorFlow network by magnitude and train it on, with the TensorFlow Model Optimization Toolkit."""
 
-from typing import TYPE_CHECKING
-
 from compresslab.stages.command import Job, log, running
-from compresslab.stages.training import train_and_write, training_data, training_parser
-
-if TYPE_CHECKING:
-    from compresslab.train.loop import Row
+from compresslab.stages.training import Trained, train_and_write, training_data, training_parser
 
 LIBRARIES = ("tensorflow", "tf-keras", "tensorflow-model-optimization")
 
@@ -18,7 +13,7 @@ def main() -> None:
         train_and_write(job, LIBRARIES, lambda fingerprint: _prune(job, fingerprint))
 
 
-def _prune(job: Job, fingerprint: str) -> "list[Row]":
+def _prune(job: Job, fingerprint: str) -> Trained:
     from compresslab.compress.prune_tfmot import prune
     from compresslab.config.methods.prune_tfmot import Parameters
     from compresslab.models.tensorflow import artifact, framework
@@ -31,7 +26,7 @@ def _prune(job: Job, fingerprint: str) -> "list[Row]":
     artifact.save(options.model, parent)
     for layer, percent in pruned.sparsity_percent.items():
         log.info("%s: %.2f %% of the weights are zero", layer, percent)
-    return pruned.training.history
+    return Trained(pruned.training.history, {"sparsity_percent": pruned.sparsity_percent})
 
 
 if __name__ == "__main__":

@@ -1,12 +1,7 @@
 """Prune single weights of a PyTorch network by magnitude, and train on with the others."""
 
-from typing import TYPE_CHECKING
-
 from compresslab.stages.command import Job, log, running
-from compresslab.stages.training import train_and_write, training_data, training_parser
-
-if TYPE_CHECKING:
-    from compresslab.train.loop import Row
+from compresslab.stages.training import Trained, train_and_write, training_data, training_parser
 
 
 def main() -> None:
@@ -16,21 +11,21 @@ def main() -> None:
         train_and_write(job, ["torch"], lambda fingerprint: _prune(job, fingerprint))
 
 
-def _prune(job: Job, fingerprint: str) -> "list[Row]":
-    from compresslab.compress.prune_torch import check_sparsity, make_permanent, mask_smallest
+def _prune(job: Job, fingerprint: str) -> Trained:
+    from compresslab.compress.prune_torch import checked_sparsity, make_permanent, mask_smallest
     from compresslab.config.training import FineTuning
     from compresslab.models.torch import artifact
-    from compresslab.train.torch.classifier import train_on
+    from compresslab.train.torch.classifier import fine_tune
 
     options, spec = job.options, job.spec
     model = artifact.load(options.parent)
     sparsity, recipe = spec["parameters"]["sparsity"], FineTuning.among(spec["parameters"])
     mask_smallest(model.module, sparsity)
-    result = train_on(model.module, training_data(job), recipe, spec["seed"], options.state, fingerprint, log.info)
+    result = fine_tune(model.module, training_data(job), recipe, spec["seed"], options.state, fingerprint, log.info)
     make_permanent(model.module)
-    check_sparsity(model.module, sparsity)
+    found = {"sparsity_percent": checked_sparsity(model.module, sparsity)}
     artifact.save(options.model, model)
-    return result.history
+    return Trained(result.history, found)
 
 
 if __name__ == "__main__":

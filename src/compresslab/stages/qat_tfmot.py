@@ -1,12 +1,7 @@
 """Train a TensorFlow network on with fake quantization and write it as an integer LiteRT model."""
 
-from typing import TYPE_CHECKING
-
 from compresslab.stages.command import Job, log, running
-from compresslab.stages.training import train_and_write, training_data, training_parser
-
-if TYPE_CHECKING:
-    from compresslab.train.loop import Row
+from compresslab.stages.training import Trained, train_and_write, training_data, training_parser
 
 LIBRARIES = ("tensorflow", "tf-keras", "tensorflow-model-optimization", "ai-edge-litert")
 
@@ -18,7 +13,7 @@ def main() -> None:
         train_and_write(job, LIBRARIES, lambda fingerprint: _quantize(job, fingerprint))
 
 
-def _quantize(job: Job, fingerprint: str) -> "list[Row]":
+def _quantize(job: Job, fingerprint: str) -> Trained:
     from compresslab.compress.qat_tfmot import quantize
     from compresslab.config.methods.qat_tfmot import Parameters
     from compresslab.models.tensorflow import artifact, framework
@@ -33,7 +28,8 @@ def _quantize(job: Job, fingerprint: str) -> "list[Row]":
         "the integer model answers like the network with fake quantization for %.2f %% of the images",
         quantized.agreement.same_answers_percent,
     )
-    return quantized.training.history
+    found = {"same_answers_as_fake_quantized_percent": quantized.agreement.same_answers_percent}
+    return Trained(quantized.training.history, found)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,7 @@
 """Train a classifier in nothing but NumPy; a training that was killed goes on where it stopped, to the same bits."""
 
-from typing import TYPE_CHECKING
-
 from compresslab.stages.command import Job, log, running
-from compresslab.stages.training import train_and_write, training_data, training_parser
-
-if TYPE_CHECKING:
-    from compresslab.train.loop import Row
+from compresslab.stages.training import Trained, train_and_write, training_data, training_parser
 
 
 def main() -> None:
@@ -16,7 +11,7 @@ def main() -> None:
         train_and_write(job, [], lambda fingerprint: _train(job, fingerprint))
 
 
-def _train(job: Job, fingerprint: str) -> "list[Row]":
+def _train(job: Job, fingerprint: str) -> Trained:
     from compresslab.config.training import Recipe
     from compresslab.data.card import read_card
     from compresslab.models.numpy.architectures import make
@@ -29,7 +24,7 @@ def _train(job: Job, fingerprint: str) -> "list[Row]":
     recipe = Recipe.model_validate(spec["parameters"])
     trained, result = train(network, data, recipe, spec["seed"], options.state, fingerprint, log.info)
     save(trained, options.model)
-    return result.history
+    return Trained(result.history)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,7 @@
 """Train a classifier in TensorFlow; a training that was killed goes on where it stopped, to the same bits."""
 
-from typing import TYPE_CHECKING
-
 from compresslab.stages.command import Job, log, running
-from compresslab.stages.training import train_and_write, training_data, training_parser
-
-if TYPE_CHECKING:
-    from compresslab.train.loop import Row
+from compresslab.stages.training import Trained, train_and_write, training_data, training_parser
 
 LIBRARIES = ("tensorflow", "tf-keras")
 
@@ -18,7 +13,7 @@ def main() -> None:
         train_and_write(job, LIBRARIES, lambda fingerprint: _train(job, fingerprint))
 
 
-def _train(job: Job, fingerprint: str) -> "list[Row]":
+def _train(job: Job, fingerprint: str) -> Trained:
     from compresslab.config.training import Recipe
     from compresslab.data.card import read_card
     from compresslab.models.tensorflow import artifact, framework
@@ -34,7 +29,7 @@ def _train(job: Job, fingerprint: str) -> "list[Row]":
         network, spec["architecture"], card.image_shape, data.preprocessing, tuple(card.classes), spec["arguments"]
     )
     artifact.save(options.model, model)
-    return result.history
+    return Trained(result.history)
 
 
 if __name__ == "__main__":

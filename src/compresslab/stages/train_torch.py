@@ -1,12 +1,7 @@
 """Train a classifier in PyTorch; a training that was killed goes on where it stopped, to the same bits."""
 
-from typing import TYPE_CHECKING
-
 from compresslab.stages.command import Job, log, running
-from compresslab.stages.training import train_and_write, training_data, training_parser
-
-if TYPE_CHECKING:
-    from compresslab.train.loop import Row
+from compresslab.stages.training import Trained, train_and_write, training_data, training_parser
 
 
 def main() -> None:
@@ -16,7 +11,7 @@ def main() -> None:
         train_and_write(job, ["torch"], lambda fingerprint: _train(job, fingerprint))
 
 
-def _train(job: Job, fingerprint: str) -> "list[Row]":
+def _train(job: Job, fingerprint: str) -> Trained:
     from compresslab.config.training import Recipe
     from compresslab.data.card import read_card
     from compresslab.models.torch import artifact
@@ -31,7 +26,7 @@ def _train(job: Job, fingerprint: str) -> "list[Row]":
         module, spec["architecture"], card.image_shape, data.preprocessing, tuple(card.classes), spec["arguments"]
     )
     artifact.save(options.model, model)
-    return result.history
+    return Trained(result.history)
 
 
 if __name__ == "__main__":

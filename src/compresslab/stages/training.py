@@ -3,10 +3,11 @@
 import argparse
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from compresslab.artifacts import canonical_json, file_sha256, read_json, text_sha256, write_text
 from compresslab.stages.card import variant_card, write_card
@@ -15,8 +16,13 @@ from compresslab.stages.command import Job, log, parser
 if TYPE_CHECKING:
     from compresslab.train.loop import Row, TrainingData
 
-Make = Callable[[str], "list[Row]"]
-"""Trains under a fingerprint, writes the model, and returns the history."""
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of a training whose model is written: its history, and what was found in the model, for its card."""
+
+    history: "list[Row]"
+    found: Mapping[str, Any] = field(default_factory=dict)
 
 
 def training_parser(description: str | None, *, model: str, parent: str | None = None) -> argparse.ArgumentParser:
@@ -32,8 +38,8 @@ def training_parser(description: str | None, *, model: str, parent: str | None =
     return stage
 
 
-def train_and_write(job: Job, libraries: Sequence[str], make: Make) -> None:
-    """Call ``make`` unless its very result is there already, and write curve and card beside the model.
+def train_and_write(job: Job, libraries: Sequence[str], make: Callable[[str], Trained]) -> None:
+    """Call ``make`` with the fingerprint, unless its very result is there; write curve and card beside the model.
 
     A killed Snakemake leaves its training running: this waits for that one, and takes its result when it has finished.
     ``libraries`` are the distributions whose versions the weights depend on, beside NumPy.
@@ -46,10 +52,10 @@ def train_and_write(job: Job, libraries: Sequence[str], make: Make) -> None:
         if _finished_meanwhile(job, fingerprint):
             log.info("an earlier process finished this training while it was waited for")
         else:
-            history = make(fingerprint)
-            write_text(options.training, _as_csv(history))
+            trained = make(fingerprint)
+            write_text(options.training, _as_csv(trained.history))
             card = variant_card(job, options.data, options.model, getattr(options, "parent", None))
-            write_card(options.card, card | {"fingerprint": fingerprint})
+            write_card(options.card, {**card, **trained.found, "fingerprint": fingerprint})
     checkpoint.discard(options.state)
 
 

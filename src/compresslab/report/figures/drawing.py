@@ -127,7 +127,7 @@ class Rows:
     def label(self, axes: Axes) -> None:
         """Label the y axis; the rows of a model stand below its name."""
         labels = {place: name.partition("/")[2] if self._headings else name for name, place in self.at.items()}
-        labels |= {place: model for model, place in self._headings.items()}
+        labels = dict(sorted((labels | {place: model for model, place in self._headings.items()}).items()))
         axes.set_yticks(list(labels), list(labels.values()))
         for place, text in zip(labels, axes.get_yticklabels(), strict=True):
             if place in self._headings.values():

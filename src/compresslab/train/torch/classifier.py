@@ -38,10 +38,10 @@ def train(
     initialize(module, seed)
     if recipe.initialization == "he":
         initialize_he(module, data.training.images.shape[1:], seed)
-    return train_on(module, data, recipe, seed, state, fingerprint, log)
+    return fine_tune(module, data, recipe, seed, state, fingerprint, log)
 
 
-def train_on(
+def fine_tune(
     module: nn.Module,
     data: TrainingData,
     recipe: Optimization,
