@@ -197,6 +197,21 @@ def test_missing_cells_are_left_out(tag: str, evidence: Evidence, figures: Path)
 
 
 @pytest.mark.parametrize("tag", TAGS)
+def test_a_lab_cut_down_to_one_model_says_nothing_of_the_other(tag: str, evidence: Evidence, figures: Path) -> None:
+    tables = {
+        name: table[table["model"] == "lenet5"] if "model" in table else table
+        for name, table in evidence.tables.items()
+    }
+    models = {"lenet5": evidence.subject.models["lenet5"]}
+    subject = dataclasses.replace(evidence.subject, models=models, datasets=("deeppcb",))
+    text = report(Evidence(subject, tables, evidence.cards[:1], evidence.hosts), figures, tag)
+    assert "lenet5-template" not in text
+    assert "`tf-fp32`" in text
+    assert ("第二個資料集" if tag == "zh-TW" else "The second dataset") not in text
+    assert ("**樣板。**" if tag == "zh-TW" else "**Template.**") not in text
+
+
+@pytest.mark.parametrize("tag", TAGS)
 def test_a_run_without_any_result_concludes_nothing(tag: str, evidence: Evidence, tmp_path: Path) -> None:
     bare = dataclasses.replace(evidence, tables={name: known.empty() for name, known in TABLES.items()}, hosts=())
     text = report(bare, tmp_path, tag)
@@ -276,6 +291,14 @@ def test_an_unmeasured_variant_keeps_its_other_numbers(evidence: Evidence) -> No
     sheet = SHEETS["frameworks"](without, language("en", REPORT), chosen=[NUMPY])
     assert sheet is not None
     assert sheet.rows[0][1:3] == ("—", "61,751")
+
+
+def test_every_reason_of_a_disturbed_cell_is_said_in_words(evidence: Evidence) -> None:
+    noise = "other-processes round-spread"
+    noisy = changed(evidence, "latency", lambda table: table.assign(noisy=True, noise=noise))
+    sheet = SHEETS["latency"](noisy, language("en", REPORT), host="local", threads=1)
+    assert sheet is not None
+    assert {row[-1] for row in sheet.rows} == {"other processes, rounds disagree"}
 
 
 def cell(engine: str, p50: float, rate: float, half: float = 0.01) -> dict:

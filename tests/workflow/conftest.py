@@ -5,20 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from running import ONE_LAB, SMALLER, WATCH, Run, snakemake
+from running import ONE_LAB, SMALLER, Run, watched_run
 
 
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory, copy_project: Callable[[Path], Path]) -> Run:
     """Everything that the workflow makes, from embedded data to reports; tests only read it."""
-    folder = tmp_path_factory.mktemp("tiny")
-    project = copy_project(folder / "compresslab")
-    (project / "config.yaml").write_text(ONE_LAB)
-    (project / "src" / "sitecustomize.py").write_text(WATCH)
-    loaded = folder / "loaded"
-    loaded.mkdir()
-    said = snakemake(project, *SMALLER, LOADED_MODULES=str(loaded))
-    return Run(project, said, loaded)
+    return watched_run(copy_project(tmp_path_factory.mktemp("tiny") / "compresslab"), ONE_LAB, *SMALLER)
 
 
 @pytest.fixture

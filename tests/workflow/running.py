@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from compresslab.lineage.code import closure
+
 PROGRAMS = Path(sys.executable).parent
 
 
@@ -64,6 +66,18 @@ class Run:
     said: str
     loaded: Path
 
+    def loaded_modules(self) -> tuple[set[str], dict[str, set[str]]]:
+        """The stages that ran, and by stage the modules that they loaded and that their code does not declare."""
+        stages: set[str] = set()
+        undeclared: dict[str, set[str]] = {}
+        for line in "".join(path.read_text() for path in self.loaded.iterdir()).splitlines():
+            stamp, *loaded = line.split()
+            entries = stamp.partition("@")[0].split("+")
+            stages.add(entries[0].rpartition(".")[2])
+            if surplus := set(loaded) - set(closure(entries)):
+                undeclared.setdefault(entries[0], set()).update(surplus)
+        return stages, undeclared
+
     @property
     def results(self) -> Path:
         """What the run made."""
@@ -91,8 +105,17 @@ def run(command: Sequence[str], project: Path, fails: bool = False, **variables:
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        timeout=500,
+        timeout=900,
     )
     if done.returncode != fails:
         pytest.fail(f"{' '.join(command)} ended with status {done.returncode}\n{done.stdout}", pytrace=False)
     return done.stdout
+
+
+def watched_run(project: Path, configuration: str, *options: str) -> Run:
+    """Run a configuration in a copy of the project, and note which modules every job loads."""
+    (project / "config.yaml").write_text(configuration)
+    (project / "src" / "sitecustomize.py").write_text(WATCH)
+    loaded = project.parent / "loaded"
+    loaded.mkdir()
+    return Run(project, snakemake(project, *options, LOADED_MODULES=str(loaded)), loaded)

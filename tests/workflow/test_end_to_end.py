@@ -11,8 +11,6 @@ import pandas as pd
 import pytest
 from running import LAB, MODELS, ONE_LAB, SMALLER, Run, snakemake
 
-from compresslab.lineage.code import closure
-
 # What a clock, a scheduler or a machine says; every other column of every table is the same in every run.
 TIMINGS = {
     "training": ["epoch_s"],
@@ -119,14 +117,7 @@ def test_a_second_run_does_nothing(tiny_run: Run) -> None:
 
 def test_every_module_that_a_job_loaded_is_among_its_code(tiny_run: Run) -> None:
     """The other half of the promise about reruns: what a stage loads by name is declared in its rule."""
-    undeclared: dict[str, set[str]] = {}
-    stages = set()
-    for line in "".join(path.read_text() for path in tiny_run.loaded.iterdir()).splitlines():
-        stamp, *loaded = line.split()
-        entries = stamp.partition("@")[0].split("+")
-        stages.add(entries[0].rpartition(".")[2])
-        if surplus := set(loaded) - set(closure(entries)):
-            undeclared.setdefault(entries[0], set()).update(surplus)
+    stages, undeclared = tiny_run.loaded_modules()
     assert undeclared == {}
     assert stages >= {"prepare", "train_torch", "predict", "layers", "cost", "benchmark", "collect", "figure", "report"}
 

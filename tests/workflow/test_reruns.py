@@ -57,6 +57,19 @@ labs:
         train: {epochs: 1}
         variants:
           torch-fp32: {method: train-torch}
+      lenet5:
+        variants:
+          numpy-fp32: {method: train-numpy}
+          torch-fp32: {method: train-torch}
+          torch-prune50: {from: torch-fp32, method: prune-torch}
+          torch-channels50: {from: torch-fp32, method: prune-channels}
+          tf-fp32: {method: train-tensorflow}
+          tf-prune50: {from: tf-fp32, method: prune-tfmot}
+          tf-cluster16: {from: tf-fp32, method: cluster-tfmot}
+          tf-qat-int8: {from: tf-fp32, method: qat-tfmot}
+          litert-fp32: {from: tf-fp32, method: export-litert}
+    studies:
+      sparse-products: lenet5/numpy-fp32
 """
 # What a lab's settings or a new seed must not reach, and the page of all labs.
 OF_ALL_LABS = {"merge", "index"}
@@ -245,7 +258,7 @@ def test_the_package_itself_reruns_everything_and_a_console_module_nothing(answe
     assert answers.wanted["compresslab.console.why"] == []
     assert answers.wanted["compresslab.tables.claims"] == answers.after(answers.of_rule("collect"))
     trainings = set(answers.of_rule("train_torch"))
-    assert trainings <= set(answers.wanted["compresslab.train.classifier"])
+    assert trainings <= set(answers.wanted["compresslab.train.torch.classifier"])
     assert trainings.isdisjoint(answers.wanted["compresslab.measure.scores"])
 
 
@@ -289,7 +302,7 @@ def test_claims_rerun_the_tables_and_what_follows(answers: Answers) -> None:
 
 
 def test_the_protocol_reruns_the_sessions_and_what_follows(answers: Answers) -> None:
-    assert answers.wanted["rounds"] == answers.after(answers.of_rule("benchmark"))
+    assert answers.wanted["rounds"] == answers.after(answers.of_rule("benchmark", "study"))
 
 
 def test_another_seed_adds_its_own_jobs_and_reruns_what_joins_seeds(answers: Answers) -> None:

@@ -1,4 +1,4 @@
-"""What the tables say, as facts that a sentence can be built on: which is faster, what was lost, what was reproduced.
+"""What the tables say, as facts that a sentence can be built on: what was lost, what was saved, what was reproduced.
 
 A finding holds a verdict that a table gave, never one of its own, and the numbers beside it. What was not measured is
 None, and the narrative then says nothing about it.
@@ -7,26 +7,16 @@ None, and the narrative then says nothing about it.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import pandas as pd
-
 from compresslab.report import break_even
-from compresslab.report.evidence import Evidence
-from compresslab.report.facts import BreakEven, Change, HardestClass, LayerError, Score, Size, Slimming, Speed
-from compresslab.report.names import Names
-from compresslab.report.ratios import QUANTITIES, Ratio, cell_ratio
+from compresslab.report.facts import BreakEven, Change, HardestClass, LayerError, Score, Size, Slimming
+from compresslab.report.findings_speed import SpeedFindings
+from compresslab.report.lookup import records
 
 VERDICTS = ("reproduced", "exceeded", "not_reproduced", "not_comparable")
 
 
-class Findings:
-    """Facts of one lab; variants are named ``variant``, or ``model/variant`` where the lab has several models.
-
-    A bare name in a lab with several models means the first model that has such a variant.
-    """
-
-    def __init__(self, evidence: Evidence) -> None:
-        self._evidence = evidence
-        self._names = Names(evidence.subject)
+class Findings(SpeedFindings):
+    """Facts of one lab, by the names that ``Lookup`` knows."""
 
     @property
     def variants(self) -> list[str]:
@@ -55,7 +45,7 @@ class Findings:
         rows = self._rows("costs", variant)
         if rows is None:
             return None
-        row = _records(rows)[0]
+        row = records(rows)[0]
         costs = self._evidence.tables["costs"]
         first = next(name for name in self._evidence.subject.variants if name.startswith(f"{row['model']}/"))
         base = costs[(costs["model"] + "/" + costs["variant"]) == first]["stored_bytes"]
@@ -71,7 +61,7 @@ class Findings:
     def counted(self, variant: str) -> Mapping[str, Any] | None:
         """Parameters and multiply-accumulates of a variant."""
         rows = self._rows("costs", variant)
-        return None if rows is None else _records(rows)[0]
+        return None if rows is None else records(rows)[0]
 
     def change(self, variant: str, reference: str | None = None) -> Change | None:
         """A variant against a reference: against its parent, when none is named."""
@@ -103,102 +93,6 @@ class Findings:
         """Variants that give the same answer as their parent to every image, in every seed."""
         found = {name: self.change(name) for name in self.variants}
         return [name for name, change in found.items() if change is not None and change.agreement_percent == 100]
-
-    def speeds(self, threads: int = 1, host: str | None = None) -> list[Speed]:
-        """Every cell of a host (the run's own when unset) that has a baseline at that thread count."""
-        table = self._evidence.table("speed")
-        if table is None:
-            return []
-        rows = table[(table["host"] == (host or self._evidence.subject.host)) & (table["threads"] == threads)]
-        return [
-            Speed(
-                variant=self._names.name(row["model"], row["variant"]),
-                engine=row["engine"],
-                baseline_variant=self._names.name(row["model"], row["baseline_variant"]),
-                baseline_engine=row["baseline_engine"],
-                threads=row["threads"],
-                verdict=row["speed_verdict"],
-                ratio=row["latency_ratio"],
-                low=row["latency_ratio_low"],
-                high=row["latency_ratio_high"],
-                throughput_ratio=None if pd.isna(row["throughput_ratio"]) else row["throughput_ratio"],
-            )
-            for row in _records(rows)
-        ]
-
-    def speed(self, variant: str, engine: str, threads: int = 1) -> Speed | None:
-        """One cell of the run's own host."""
-        wanted = (self._names.resolved(variant), engine)
-        return next((cell for cell in self.speeds(threads) if (cell.variant, cell.engine) == wanted), None)
-
-    def against(
-        self, cell: tuple[str, str], baseline: tuple[str, str], quantity: str = "latency", threads: int = 1
-    ) -> Ratio | None:
-        """How many times faster a cell (variant, engine) of the run's own host is, by latency or throughput."""
-        own, base = self._cell(*cell, threads), self._cell(*baseline, threads)
-        return None if own is None or base is None else cell_ratio(own, base, quantity)
-
-    def latency_ms(self, variant: str, engine: str, threads: int = 1) -> float | None:
-        """The p50 of one cell of the run's own host."""
-        cell = self._cell(variant, engine, threads)
-        return None if cell is None else float(cell["p50_ms"])
-
-    def on_same_engine(self, chosen: Iterable[tuple[str, str, str]]) -> list[Ratio]:
-        """Latency and throughput of variants against another one: (variant, baseline, engine), with one thread."""
-        ratios = [
-            self.against((variant, engine), (baseline, engine), quantity)
-            for variant, baseline, engine in chosen
-            for quantity in QUANTITIES
-        ]
-        return [ratio for ratio in ratios if ratio is not None]
-
-    def fastest(self, chosen: Iterable[str], quantity: str, threads: int = 1) -> Ratio | None:
-        """The fastest of the cells of some variants by ``latency`` or ``throughput``, against the next one."""
-        table = self._evidence.table("latency")
-        if table is None:
-            return None
-        wanted = set(map(self._names.resolved, chosen))
-        column = QUANTITIES[quantity]
-        rows = table[(table["host"] == self._evidence.subject.host) & (table["threads"] == threads)]
-        rows = rows.assign(variant=self._names.of(rows)).dropna(subset=[column])
-        rows = rows[rows["variant"].isin(wanted)].sort_values(column, ascending=quantity == "latency", kind="stable")
-        if len(rows) < 2:
-            return None
-        first, second = _records(rows)[:2]
-        return cell_ratio(first, second, quantity)
-
-    def thread_counts(self, host: str) -> list[int]:
-        """The thread counts that a host measured at."""
-        table = self._evidence.table("latency")
-        return [] if table is None else sorted({int(count) for count in table[table["host"] == host]["threads"]})
-
-    @property
-    def hosts(self) -> list[str]:
-        """Hosts with measurements, the run's own first."""
-        table = self._evidence.table("latency")
-        own = self._evidence.subject.host
-        found = [] if table is None else list(dict.fromkeys(table["host"]))
-        return sorted(found, key=lambda host: host != own)
-
-    @property
-    def noisy_cells(self) -> int:
-        """Cells whose measurement was disturbed, over all hosts."""
-        table = self._evidence.table("latency")
-        return 0 if table is None else int(table["noisy"].sum())
-
-    @property
-    def cells(self) -> int:
-        """Cells that were measured, over all hosts."""
-        table = self._evidence.table("latency")
-        return 0 if table is None else len(table)
-
-    def executed(self, variant: str) -> Mapping[str, int] | None:
-        """Operators of a variant's executed graph by ``integer``, ``float`` and ``unfused``."""
-        rows = self._rows("audit", variant)
-        if rows is None:
-            return None
-        found = rows[rows["host"] == rows["host"].iloc[0]]["runs_as"].value_counts()
-        return {kind: int(found.get(kind, 0)) for kind in ("integer", "float", "unfused")}
 
     def layer_error(self, variant: str, reference: str | None = None) -> LayerError | None:
         """Where a quantized variant departs most from a reference: from its parent, when none is named."""
@@ -290,43 +184,3 @@ class Findings:
         means = rows.groupby("epoch")["validation_accuracy_percent"].mean()
         above = means[means > percent]
         return None if above.empty else int(above.index[0])
-
-    def _parent(self, variant: str) -> str | None:
-        """What a variant was made from, by the configuration, as ``model/variant``."""
-        place = self._names.place(variant)
-        if place is None:
-            return None
-        model, name = place
-        parent = self._evidence.subject.models[model]["variants"][name].get("from")
-        return None if parent is None else f"{model}/{parent}"
-
-    def _against(self, name: str, variant: str, reference: str | None) -> pd.DataFrame | None:
-        """Rows of a variant against one reference: against its parent, when none is named."""
-        rows, wanted = self._rows(name, variant), reference or self._parent(variant)
-        if rows is None or wanted is None:
-            return None
-        model = str(rows["model"].iloc[0])
-        chosen = rows["reference"].map(lambda other: self._names.place(other, model)) == self._names.place(
-            wanted, model
-        )
-        return rows[chosen] if chosen.any() else None
-
-    def _cell(self, variant: str, engine: str, threads: int) -> Mapping[str, Any] | None:
-        """One cell of the run's own host."""
-        rows = self._rows("latency", variant)
-        if rows is None:
-            return None
-        chosen = (rows["engine"] == engine) & (rows["threads"] == threads)
-        cell = rows[chosen & (rows["host"] == self._evidence.subject.host)]
-        return None if cell.empty else {**_records(cell)[0], "variant": self._names.resolved(variant)}
-
-    def _rows(self, name: str, variant: str) -> pd.DataFrame | None:
-        table, place = self._evidence.table(name), self._names.place(variant)
-        if table is None or place is None:
-            return None
-        chosen = (table["model"] == place[0]) & (table["variant"] == place[1])
-        return table[chosen] if chosen.any() else None
-
-
-def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]

@@ -165,7 +165,7 @@ def _threads(threads: int, language: Language) -> str:
 def _noise(noisy: bool, reasons: Any, language: Language) -> str:
     if not noisy:
         return language("noise.none")
-    words = [word.strip() for word in str(reasons).replace(",", ";").split(";") if word.strip()]
+    words = str(reasons).replace(",", " ").replace(";", " ").split()
     return language("list.join").join(language.known(f"noise.{word}", word) for word in words)
 
 

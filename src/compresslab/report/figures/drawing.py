@@ -59,6 +59,7 @@ _STYLE: dict[str, Any] = {
     "xtick.major.size": 0,
     "ytick.major.size": 0,
     "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
     "xtick.labelsize": 8.5,
     "ytick.labelsize": 8.5,
     # Outlines instead of text: a page shows the same letters whatever fonts its reader has.

@@ -38,6 +38,11 @@ _SIZES = (
     ("sparse_bytes", "s", CONTRAST, CONTRAST),
 )
 _CURVES_IN = 2.9
+_PLAUSIBLE = (0.01, 100.0)
+"""Ratios of time that are drawn; a hasty measurement on a busy machine may lie beyond, with all of its interval."""
+
+_WIDE = 60.0
+"""Ratio between the highest and the lowest ratio above which few ticks suffice."""
 
 
 def draw(material: Material, language: Language) -> Figure | None:
@@ -104,6 +109,7 @@ def _times(part: SubFigure, products: pd.DataFrame, language: Language) -> None:
         axes.set_title(language("figure.sparsity.batch", batch=batch))
         axes.set_xlabel(language("column.sparsity_percent"))
     panels[0].set_ylabel(language("column.sparse_to_dense_ratio"))
+    _logarithmic(panels[0], products["sparse_to_dense_ratio"])
     part.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, handlelength=2.8)
 
 
@@ -125,8 +131,15 @@ def _curves(axes: Axes, products: pd.DataFrame) -> None:
         even = break_even.faster(points)
         if even is not None:
             axes.plot(even, ratio[points["sparsity_percent"] == even], markersize=9, markerfacecolor="none", **look)
+    axes.grid(visible=True)
+
+
+def _logarithmic(axes: Axes, ratios: pd.Series) -> None:
+    """Scale the y axis, which all panels share, by the ratios of all of them."""
+    drawn = ratios.clip(*_PLAUSIBLE)
+    wide = drawn.max() > _WIDE * drawn.min()
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.set_ylim(drawn.min() / 1.4, drawn.max() * 1.4)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: significant(value, 1)))
     axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.grid(visible=True)
