@@ -46,6 +46,9 @@ def materials() -> dict[str, Material]:
             images=synthetic_pcb.crops(),
             origins=synthetic_pcb.origins(),
             variants=tuple(f"{model}/{name}" for model, name, _ in synthetic_pcb.variants()),
+            roots=tuple(
+                f"{model}/{name}" for model, name, settings in synthetic_pcb.variants() if "from" not in settings
+            ),
         ),
     }
 
@@ -173,6 +176,8 @@ def test_declared_tables_suffice(lab: str, name: str, materials: dict[str, Mater
         predictions=material.predictions if "predictions" in kinds else {},
         images=material.images if "images" in kinds else None,
         origins=material.origins if "images" in kinds else None,
+        variants=material.variants,
+        roots=material.roots,
     )
     assert importlib.import_module(registry.entry_module(name)).draw(declared, language("en", REPORT)) is not None
 

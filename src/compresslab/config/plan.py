@@ -232,7 +232,7 @@ class Plan:
         for variant in self.of_lab(lab):
             model = models.setdefault(variant.model, {"train": {}, "variants": {}})
             settings = variant.method.parameters()
-            if self.is_trained(variant):
+            if isinstance(variant.method, Recipe):
                 model["train"] = settings
             described = {"method": variant.method.method, "from": variant.method.parent, **settings}
             model["variants"][variant.name] = described  # type: ignore[index]
@@ -259,9 +259,16 @@ class Plan:
         return canonical_json({"labs": [json.loads(self.subject_slice(lab)) for lab in self.labs], "hosts": hosts})
 
     def figure_slice(self, lab: str, figure: str) -> str:
-        """What a figure depends on beside its files: the variants in their order, and the languages."""
-        variants = [f"{variant.model}/{variant.name}" for variant in self.of_lab(lab)]
-        return canonical_json({"figure": figure, "variants": variants, "languages": self.experiment.languages})
+        """What a figure depends on beside its files: the variants in their order, the first of them, the languages."""
+        variants = {f"{variant.model}/{variant.name}": variant.parent_id is None for variant in self.of_lab(lab)}
+        return canonical_json(
+            {
+                "figure": figure,
+                "variants": list(variants),
+                "roots": [name for name, is_root in variants.items() if is_root],
+                "languages": self.experiment.languages,
+            }
+        )
 
     def networks(self, lab: str) -> list[Variant]:
         """The variants that are NumPy networks, which figures and reports look into."""

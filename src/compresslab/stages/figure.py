@@ -48,6 +48,7 @@ def _material(job: Job):  # type: ignore[no-untyped-def]
         images=test.images if test else None,
         origins=test.origins if test else None,
         variants=tuple(job.spec["variants"]),
+        roots=tuple(job.spec["roots"]),
     )
 
 

@@ -28,10 +28,14 @@ SPARSITIES_PERCENT = (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 98, 99)
 
 @dataclass(frozen=True)
 class Effort:
-    """How long each product is timed: ``seconds`` (at least three calls) in every round, dense and sparse in turns."""
+    """How long each product is timed in every round, dense and sparse in turns: ten calls and ``seconds``, at least.
+
+    ``longest_s`` ends the calls of a slow product before.
+    """
 
     rounds: int = 5
     seconds: float = 0.02
+    longest_s: float = 0.2
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ def _timed(weights: np.ndarray, inputs: np.ndarray, effort: Effort) -> dict[str,
     for _ in range(effort.rounds):
         for side, call in sides.items():
             call(0)
-            taken = sample(call, calls=3, seconds=effort.seconds, longest_s=10 * effort.seconds)
+            taken = sample(call, calls=10, seconds=effort.seconds, longest_s=effort.longest_s)
             times[side].append(taken / 1e6)
     samples = {side: np.concatenate(parts) for side, parts in times.items()}
     rounds = {side: np.repeat(np.arange(effort.rounds), [len(part) for part in parts]) for side, parts in times.items()}

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.special import softmax
@@ -14,18 +13,17 @@ from compresslab.report.figures.material import Answers, Kind, Material
 from compresslab.report.languages import Language
 from compresslab.report.numbers import count
 
-TABLES = ("training", "costs", "scores_by_class")
+TABLES = ("scores_by_class",)
 KINDS: tuple[Kind, ...] = ("predictions", "images")
 
 _COLUMNS, _MOST = 6, 30
 _TILE_IN = 1.42
-_FLOAT_BYTES = 4
 _THICK, _THIN = 2.2, 0.6
 
 
 def draw(material: Material, language: Language) -> Figure | None:
     """True class → answers of the first model's trainings, the surest first; thick frames: other models fail, too."""
-    trained = _trained(material)
+    trained = {name: material.predictions[name] for name in material.roots if name in material.predictions}
     models = list(dict.fromkeys(name.partition("/")[0] for name in trained))
     own = {name: answers for name, answers in trained.items() if name.startswith(f"{models[0]}/")} if models else {}
     if len(own) < 2 or material.images is None:
@@ -50,22 +48,6 @@ def draw(material: Material, language: Language) -> Figure | None:
         if material.origins is not None:
             axes.set_xlabel(str(material.origins[position]), fontsize=5.8, color=MUTED, labelpad=2)
     return figure
-
-
-def _trained(material: Material) -> Mapping[str, Answers]:
-    """Answers of the trainings from fresh weights: as many epochs and weights as any of the model, none zero."""
-    training, costs = material.table("training"), material.table("costs")
-    if training is None or costs is None:
-        return {}
-    longest = training.groupby("model")["epoch"].transform("max")
-    most = costs.groupby("model")["parameters"].transform("max")
-    whole = (costs["nonzero_parameters"] == most) & (costs["weight_bytes"] == _FLOAT_BYTES * most)
-    names = set(_names(costs[whole])) & set(_names(training[training["epoch"] == longest]))
-    return {name: answers for name, answers in material.predictions.items() if name in names}
-
-
-def _names(table: pd.DataFrame) -> pd.Series:
-    return table["model"] + "/" + table["variant"]
 
 
 def _missed_by_all(answers: Sequence[Answers]) -> np.ndarray:

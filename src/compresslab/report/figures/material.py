@@ -33,7 +33,8 @@ class Material:
 
     ``tables`` by name, ``networks`` and ``predictions`` (of the first seed) by ``model/variant`` with the reference
     first, ``images`` the test split of the lab's first dataset, uint8 (N, H, W, C), ``origins`` what each of
-    them is a part of, text (N,), ``variants`` every ``model/variant``, in drawing order.
+    them is a part of, text (N,), ``variants`` every ``model/variant``, in drawing order, ``roots`` those of them that
+    start from data and not from another variant.
     """
 
     tables: Mapping[str, pd.DataFrame]
@@ -42,6 +43,7 @@ class Material:
     images: np.ndarray | None = None
     origins: np.ndarray | None = None
     variants: tuple[str, ...] = ()
+    roots: tuple[str, ...] = ()
 
     @property
     def classes(self) -> list[str]:
