@@ -63,7 +63,7 @@ def _title(own: Mapping[str, Answers], missed: np.ndarray, shown: int, language:
     names = language("list.join").join(name.partition("/")[2] for name in own)
     found = int(missed.sum())
     title = language("figure.label_audit.title", count=count(found), images=count(len(missed)), variants=names)
-    return title + (language("figure.label_audit.shown", shown=shown) if shown < found else "")
+    return f"{title}\n{language('figure.label_audit.shown', shown=shown)}" if shown < found else title
 
 
 def _caption(index: Any, own: Mapping[str, Answers], classes: Sequence[str]) -> str:
