@@ -24,7 +24,8 @@ from compresslab.engines.contract import open_engine
 from compresslab.export.onnx import ExportError, export
 from compresslab.measure.audit import audit
 from compresslab.models.torch.artifact import TorchModel, load, save
-from compresslab.train.classifier import train
+from compresslab.train.loop import TrainingData
+from compresslab.train.torch.classifier import train
 
 TRAIN = textures(150, seed=1)
 TEST = textures(200, seed=3)
@@ -39,7 +40,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("onnx")
     module = gapcnn()
     recipe = Recipe(epochs=6, batch=16, optimizer=Optimizer(lr=0.03), schedule="one-cycle")
-    train(module, TRAIN, textures(50, seed=2), PREPROCESSING, recipe, 0, folder / "state", "", log=lambda _: None)
+    data = TrainingData(TRAIN, textures(50, seed=2), PREPROCESSING)
+    train(module, data, recipe, 0, folder / "state", "", log=lambda _: None)
     save(folder / "model.safetensors", TorchModel(module, "gapcnn", (8, 8, 1), PREPROCESSING, CLASSES))
     export(module, folder / "model.onnx", EXPORT, PREPROCESSING, CLASSES, TRAIN.images[:8])
     return folder
