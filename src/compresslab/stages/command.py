@@ -54,6 +54,17 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     return stage
 
 
+def variant_parser(description: str | None, *, model: str, parent: str | None = None) -> argparse.ArgumentParser:
+    """A parser with the options of a method as well; ``model`` and ``parent`` say what these files are."""
+    stage = parser(description)
+    stage.add_argument("--data", type=Path, required=True, help="prepared dataset (.npz)")
+    if parent:
+        stage.add_argument("--parent", type=Path, required=True, help=parent)
+    stage.add_argument("--model", type=Path, required=True, help=model)
+    stage.add_argument("--card", type=Path, required=True, help="the variant's card (.json)")
+    return stage
+
+
 @contextmanager
 def running(stage: argparse.ArgumentParser) -> Iterator[Job]:
     """Parse the options, set threads, check the code, keep the log; a failure ends in one line and status 1."""

@@ -1,20 +1,14 @@
 """Convert a TensorFlow network to LiteRT, in float32 or int8, and hold its logits against TensorFlow's."""
 
-from pathlib import Path
-
 from compresslab.stages.card import variant_card, write_card
-from compresslab.stages.command import parser, running
+from compresslab.stages.command import running, variant_parser
 
 IMAGES_TO_COMPARE = 64
 
 
 def main() -> None:
     """Write the LiteRT model and its card."""
-    stage = parser(__doc__)
-    stage.add_argument("--data", type=Path, required=True, help="prepared dataset (.npz)")
-    stage.add_argument("--parent", type=Path, required=True, help="trained model (.safetensors)")
-    stage.add_argument("--model", type=Path, required=True, help="LiteRT model (.tflite)")
-    stage.add_argument("--card", type=Path, required=True, help="the variant's card (.json)")
+    stage = variant_parser(__doc__, model="LiteRT model (.tflite)", parent="trained model (.safetensors)")
     with running(stage) as job:
         from dataclasses import asdict
 

@@ -1,18 +1,12 @@
 """Write a PyTorch network as a float network for the NumPy engine."""
 
-from pathlib import Path
-
 from compresslab.stages.card import variant_card, write_card
-from compresslab.stages.command import parser, running
+from compresslab.stages.command import running, variant_parser
 
 
 def main() -> None:
     """Write the network and its card."""
-    stage = parser(__doc__)
-    stage.add_argument("--data", type=Path, required=True, help="prepared dataset (.npz)")
-    stage.add_argument("--parent", type=Path, required=True, help="trained model (.safetensors)")
-    stage.add_argument("--model", type=Path, required=True, help="NumPy network (.npz)")
-    stage.add_argument("--card", type=Path, required=True, help="the variant's card (.json)")
+    stage = variant_parser(__doc__, model="NumPy network (.npz)", parent="trained model (.safetensors)")
     with running(stage) as job:
         from compresslab.export.numpy_network import to_network
         from compresslab.models.numpy import network

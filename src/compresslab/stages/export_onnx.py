@@ -1,20 +1,14 @@
 """Export a PyTorch network to ONNX and hold its logits against PyTorch's."""
 
-from pathlib import Path
-
 from compresslab.stages.card import variant_card, write_card
-from compresslab.stages.command import parser, running
+from compresslab.stages.command import running, variant_parser
 
 IMAGES_TO_COMPARE = 64
 
 
 def main() -> None:
     """Write the ONNX model and its card."""
-    stage = parser(__doc__)
-    stage.add_argument("--data", type=Path, required=True, help="prepared dataset (.npz)")
-    stage.add_argument("--parent", type=Path, required=True, help="trained model (.safetensors)")
-    stage.add_argument("--model", type=Path, required=True, help="ONNX model (.onnx)")
-    stage.add_argument("--card", type=Path, required=True, help="the variant's card (.json)")
+    stage = variant_parser(__doc__, model="ONNX model (.onnx)", parent="trained model (.safetensors)")
     with running(stage) as job:
         from compresslab.config.methods.export_onnx import Parameters
         from compresslab.data.prepared import calibration_images

@@ -1,19 +1,14 @@
 """Quantize an ONNX model to INT8 with ONNX Runtime, with ranges seen on training images."""
 
 from dataclasses import asdict
-from pathlib import Path
 
 from compresslab.stages.card import variant_card, write_card
-from compresslab.stages.command import parser, running
+from compresslab.stages.command import running, variant_parser
 
 
 def main() -> None:
     """Write the quantized model and its card, which lists the calibration images and the reduced range."""
-    stage = parser(__doc__)
-    stage.add_argument("--data", type=Path, required=True, help="prepared dataset (.npz)")
-    stage.add_argument("--parent", type=Path, required=True, help="float ONNX model (.onnx)")
-    stage.add_argument("--model", type=Path, required=True, help="quantized ONNX model (.onnx)")
-    stage.add_argument("--card", type=Path, required=True, help="the variant's card (.json)")
+    stage = variant_parser(__doc__, model="quantized ONNX model (.onnx)", parent="float ONNX model (.onnx)")
     with running(stage) as job:
         from compresslab.compress.ptq_onnx import quantize
         from compresslab.config.methods.ptq_onnx import Parameters

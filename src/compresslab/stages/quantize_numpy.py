@@ -1,18 +1,12 @@
 """Quantize a float NumPy network to int8, with activation ranges seen on training images."""
 
-from pathlib import Path
-
 from compresslab.stages.card import variant_card, write_card
-from compresslab.stages.command import parser, running
+from compresslab.stages.command import running, variant_parser
 
 
 def main() -> None:
     """Write the quantized network and its card, which lists the calibration images."""
-    stage = parser(__doc__)
-    stage.add_argument("--data", type=Path, required=True, help="prepared dataset (.npz)")
-    stage.add_argument("--parent", type=Path, required=True, help="float NumPy network (.npz)")
-    stage.add_argument("--model", type=Path, required=True, help="quantized NumPy network (.npz)")
-    stage.add_argument("--card", type=Path, required=True, help="the variant's card (.json)")
+    stage = variant_parser(__doc__, model="quantized NumPy network (.npz)", parent="float NumPy network (.npz)")
     with running(stage) as job:
         from compresslab.compress.quantize_numpy import quantize
         from compresslab.config.methods.quantize_numpy import Parameters

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from compresslab.artifacts import canonical_json, file_sha256, read_json, text_sha256, write_text
 from compresslab.stages.card import variant_card, write_card
-from compresslab.stages.command import Job, log, parser
+from compresslab.stages.command import Job, log, variant_parser
 
 if TYPE_CHECKING:
     from compresslab.train.loop import Row, TrainingData
@@ -26,14 +26,9 @@ class Trained:
 
 
 def training_parser(description: str | None, *, model: str, parent: str | None = None) -> argparse.ArgumentParser:
-    """A parser with the options of a training; ``model`` and ``parent`` say what these files are."""
-    stage = parser(description)
-    stage.add_argument("--data", type=Path, required=True, help="prepared dataset (.npz)")
-    if parent:
-        stage.add_argument("--parent", type=Path, required=True, help=parent)
+    """A parser with the options of a method that trains; ``model`` and ``parent`` say what these files are."""
+    stage = variant_parser(description, model=model, parent=parent)
     stage.add_argument("--state", type=Path, required=True, help="folder for the state of an unfinished training")
-    stage.add_argument("--model", type=Path, required=True, help=model)
-    stage.add_argument("--card", type=Path, required=True, help="the variant's card (.json)")
     stage.add_argument("--training", type=Path, required=True, help="training curve (.csv)")
     return stage
 

@@ -51,9 +51,9 @@ def study(path: Path, effort: Effort) -> Iterator[Mapping[str, Any]]:
     """Yield one row of ``sparse_products.csv`` per layer, batch and sparsity, without its identity columns."""
     for product in products(load(path)):
         for batch in BATCHES:
+            inputs = _inputs(product.weights.shape[1], batch * product.columns_per_image)
             for percent in SPARSITIES_PERCENT:
                 weights = without_smallest(product.weights, percent / 100)
-                inputs = _inputs(weights.shape[1], batch * product.columns_per_image)
                 yield {
                     "layer": product.layer,
                     "batch": batch,

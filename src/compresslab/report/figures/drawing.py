@@ -1,6 +1,6 @@
 """What all figures share: ink that is readable in grey, type that has every character, bytes that repeat."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -143,3 +143,24 @@ class Rows:
         axes.grid(axis="y", visible=False)
         for place in self.at.values():
             axes.axhline(place, color="#e4e8ec", linewidth=0.7, zorder=0)
+
+    def label_both(self, left: Axes, right: Axes) -> None:
+        """Label the y axis that two panels share, at the left one."""
+        self.label(left)
+        self.rule(right)
+        right.spines["left"].set_visible(False)
+
+
+def single_and_offline(
+    rows: Rows, extra_in: float, panels: tuple[Callable[[Axes], None], Callable[[Axes], None]], language: Language
+) -> Figure:
+    """A single image at a time beside the whole test set in batches, each drawn by its own function."""
+    figure = Figure(figsize=(WIDTH_IN, rows.height(extra_in)))
+    single, offline = figure.subplots(1, 2, sharey=True)
+    for axes, draw in zip((single, offline), panels, strict=True):
+        draw(axes)
+    rows.label_both(single, offline)
+    single.set_title(language("figure.latency.single"))
+    offline.set_title(language("figure.latency.offline"))
+    figure.legend(*single.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return figure

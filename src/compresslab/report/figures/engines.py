@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from compresslab.report.figures.drawing import ACCENT, CONTRAST, INK, WIDTH_IN, Rows, variant_names
+from compresslab.report.figures.drawing import ACCENT, CONTRAST, INK, Rows, single_and_offline, variant_names
 from compresslab.report.figures.material import Kind, Material
 from compresslab.report.languages import Language
 from compresslab.report.ratios import MARGIN, engine_ratios
@@ -27,17 +27,11 @@ def draw(material: Material, language: Language) -> Figure | None:
     several = ratios["host"].nunique() > 1
     ratios = ratios.assign(name=ratios["host"] + " · " + names if several else names)
     rows = Rows(list(dict.fromkeys(ratios["name"])))
-    figure = Figure(figsize=(WIDTH_IN, rows.height(1.4)))
-    single, offline = figure.subplots(1, 2, sharey=True)
-    _panel(single, ratios, rows, "latency", language)
-    _panel(offline, ratios, rows, "throughput", language)
-    rows.label(single)
-    rows.rule(offline)
-    offline.spines["left"].set_visible(False)
-    single.set_title(language("figure.latency.single"))
-    offline.set_title(language("figure.latency.offline"))
-    figure.legend(*single.get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    return figure
+    panels = (
+        lambda axes: _panel(axes, ratios, rows, "latency", language),
+        lambda axes: _panel(axes, ratios, rows, "throughput", language),
+    )
+    return single_and_offline(rows, 1.4, panels, language)
 
 
 def _panel(axes: Axes, ratios: pd.DataFrame, rows: Rows, quantity: str, language: Language) -> None:

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from compresslab.report.figures.drawing import ACCENT, CONTRAST, WIDTH_IN, Rows, variant_names
+from compresslab.report.figures.drawing import ACCENT, CONTRAST, Rows, single_and_offline, variant_names
 from compresslab.report.figures.material import Kind, Material
 from compresslab.report.languages import Language
 from compresslab.report.numbers import significant
@@ -24,17 +24,11 @@ def draw(material: Material, language: Language) -> Figure | None:
         return None
     latency = latency.assign(name=_row_names(latency))
     rows = Rows(list(dict.fromkeys(latency["name"])))
-    figure = Figure(figsize=(WIDTH_IN, rows.height(1.35)))
-    single, offline = figure.subplots(1, 2, sharey=True)
-    _panel(single, latency, rows, "p50_ms", language)
-    _panel(offline, latency, rows, "offline_images_per_s", language)
-    rows.label(single)
-    rows.rule(offline)
-    offline.spines["left"].set_visible(False)
-    single.set_title(language("figure.latency.single"))
-    offline.set_title(language("figure.latency.offline"))
-    figure.legend(*single.get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    return figure
+    panels = (
+        lambda axes: _panel(axes, latency, rows, "p50_ms", language),
+        lambda axes: _panel(axes, latency, rows, "offline_images_per_s", language),
+    )
+    return single_and_offline(rows, 1.35, panels, language)
 
 
 def _row_names(latency: pd.DataFrame) -> pd.Series:
