@@ -11,7 +11,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from compresslab.config.experiment import METHODS, Experiment, json_schema
+from compresslab.config.experiment import METHODS, STUDIES, Experiment, json_schema
 from compresslab.config.load import load
 from compresslab.config.plan import Plan
 from compresslab.config.problems import ConfigurationError
@@ -211,18 +211,33 @@ LONELY = {
     ),
     "unknown study": Mistake(
         "    baseline: torch-fp32",
-        "    studies: {sparse-product: gapcnn/numpy-fp32}",
-        ("studies.sparse-product: unknown study", "did you mean 'sparse-products'?"),
+        "    studies: {sparse-product: {of: gapcnn/numpy-fp32}}",
+        ("studies.sparse-product: unknown key", "did you mean 'sparse-products'?"),
     ),
     "study of an unknown variant": Mistake(
         "    baseline: torch-fp32",
-        "    studies: {sparse-products: numpy-fp32}",
+        "    studies: {sparse-products: {of: numpy-fp32}}",
         ("studies.sparse-products: unknown variant 'numpy-fp32'", "gapcnn/numpy-fp32"),
     ),
     "study of a variant that does not fit": Mistake(
         "    baseline: torch-fp32",
-        "    studies: {sparse-products: gapcnn/torch-fp32}",
+        "    studies: {sparse-products: {of: gapcnn/torch-fp32}}",
         ("study 'sparse-products' cannot look into 'gapcnn/torch-fp32'; those that fit: gapcnn/numpy-fp32",),
+    ),
+    "study without its setting": Mistake(
+        "    baseline: torch-fp32",
+        "    studies:\n      sparse-products:",
+        ("studies.sparse-products.of: is required",),
+    ),
+    "unknown setting of a study": Mistake(
+        "    baseline: torch-fp32",
+        "    studies: {sparse-products: {of: gapcnn/numpy-fp32, off: 1}}",
+        ("studies.sparse-products.off: unknown key", "did you mean 'of'?"),
+    ),
+    "limits at an unknown scale": Mistake(
+        "    baseline: torch-fp32",
+        "    limits: {qick: {epochs: 1}}",
+        ("labs.digits.limits.qick: 'qick' is not one of smoke, quick, full", "did you mean 'quick'?"),
     ),
     "unknown variant with an engine": Mistake(
         "      torch-fp32: [torch]",
@@ -414,6 +429,32 @@ class TestRecipe:
         assert self.parameters(tmp_path, "torch-long", limits=limits)["epochs"] == 7
 
 
+class TestLimits:
+    """A lab may be cut down further than the run is, scale by scale; of two caps the smaller one holds."""
+
+    LIMITS = "    limits: {quick: {train_images: 700, epochs: 2, calls: 50, rounds: 9}, smoke: {epochs: 1}}\n"
+
+    def plan(self, folder: Path, **command_line: Any) -> Plan:
+        return Plan(experiment(folder, VALID + self.LIMITS, **command_line))
+
+    def test_hold_at_their_scale_only(self, tmp_path: Path) -> None:
+        full, quick = (self.plan(tmp_path, scale=scale) for scale in ("full", "quick"))
+        assert (full.limits("digits").train_images, quick.limits("digits").train_images) == (None, 700)
+        assert (full.protocol("digits")["calls"], quick.protocol("digits")["calls"]) == (662, 50)
+        parameters = json.loads(quick.method_slice("digits/gapcnn/torch-fp32", 0))["parameters"]
+        assert parameters["epochs"] == 2
+
+    def test_never_raise_what_the_run_allows(self, tmp_path: Path) -> None:
+        plan = self.plan(tmp_path, scale="quick", limits={"train_images": 300}, benchmark={"rounds": 2})
+        assert plan.limits("digits").train_images == 300
+        assert plan.protocol("digits")["rounds"] == 2
+
+    def test_leave_the_rest_to_the_run(self, tmp_path: Path) -> None:
+        plan = self.plan(tmp_path, scale="quick")
+        assert plan.limits("digits").test_images == plan.experiment.limits.test_images
+        assert plan.protocol("digits")["threads"] == plan.experiment.benchmark.threads
+
+
 class TestPlan:
     """Two ways to name a variant: alone, or with its model."""
 
@@ -477,6 +518,9 @@ class TestGeneratedFiles:
     def test_the_schema_knows_the_methods(self) -> None:
         (variant,) = json_schema()["$defs"]["Model"]["properties"]["variants"]["patternProperties"].values()
         assert set(variant["discriminator"]["mapping"]) == set(METHODS)
+
+    def test_the_schema_knows_the_studies(self) -> None:
+        assert set(json_schema()["$defs"]["Studies"]["properties"]) == set(STUDIES)
 
     def test_the_projects_own_configuration_holds_at_every_scale(self) -> None:
         for scale in ("smoke", "quick", "full"):

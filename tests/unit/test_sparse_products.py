@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
+from compresslab.config.studies.sparse_products import Settings
 from compresslab.data.preprocessing import Preprocessing
 from compresslab.measure.cost import sparse_bytes
+from compresslab.measure.in_turns import Effort
 from compresslab.measure.studies.sparse_products import (
     BATCHES,
     SPARSITIES_PERCENT,
-    Effort,
     products,
     study,
     without_smallest,
@@ -52,9 +53,12 @@ def test_a_product_is_what_the_layer_computes(network: Network) -> None:
 
 def test_every_layer_batch_and_sparsity_is_a_row_of_the_table(network: Network, tmp_path: Path) -> None:
     save(network, tmp_path / "model.npz")
-    frame = pd.DataFrame(study(tmp_path / "model.npz", Effort(rounds=2, seconds=1e-5)))
+    settings = Settings(of="lenet5/numpy-fp32")
+    models = {"lenet5/numpy-fp32": tmp_path / "model.npz"}
+    frame = pd.DataFrame(study(settings, models, Effort(rounds=2, seconds=1e-5)))
     assert len(frame) == 2 * len(BATCHES) * len(SPARSITIES_PERCENT)
-    identity = dict.fromkeys(("lab", "host", "model", "variant"), "x")
+    assert (set(frame["model"]), set(frame["variant"])) == ({"lenet5"}, {"numpy-fp32"})
+    identity = dict.fromkeys(("lab", "host"), "x")
     valid = TABLES["sparse_products"].validated(frame.assign(**identity))
     assert (valid["sparse_bytes"] <= valid["dense_bytes"]).all()
     assert (valid["sparse_to_dense_ratio_low"] <= valid["sparse_to_dense_ratio"]).all()

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from compresslab.config.inventory import (
+    architecture_module,
     dataset_module,
     figure_needs,
     figures,
@@ -215,13 +216,24 @@ def trainings_of_lab(wildcards):
 
 
 def study_code(wildcards):
-    """Entry modules of a study, which is loaded by name."""
-    return stage("study", study_module(wildcards.study))
+    """Entry modules of a study: its module, and the architectures that it opens, are loaded by name."""
+    variants = PLAN.study_variants(wildcards.lab, wildcards.study)
+    opened = {name for variant in variants for name in PLAN.code_of_architecture(variant)}
+    built = {architecture_module(name) for name in PLAN.study(wildcards.lab, wildcards.study).built_architectures}
+    return stage("study", study_module(wildcards.study), *sorted(opened | built))
+
+
+def studied_models(wildcards):
+    """The artifacts of the variants that a study looks into, in their order."""
+    variants = PLAN.study_variants(wildcards.lab, wildcards.study)
+    return [PLAN.model_file(variant, FIRST_SEED, RUN) for variant in variants]
 
 
 def studies_of_lab(wildcards):
     """Tables of the lab's studies on this run's host."""
-    return [f"results/{RUN}/studies/{HOST}/{wildcards.lab}/{study}.csv" for study in PLAN.lab(wildcards.lab).studies]
+    return [
+        f"results/{RUN}/studies/{HOST}/{wildcards.lab}/{study}.csv" for study in PLAN.lab(wildcards.lab).studies.chosen
+    ]
 
 
 def report_sources(*folders, lab=None):

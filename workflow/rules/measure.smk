@@ -85,7 +85,7 @@ rule benchmark:
 
 rule study:
     input:
-        model=lambda wildcards: PLAN.model_file(PLAN.study_variant(wildcards.lab, wildcards.study), FIRST_SEED, RUN),
+        models=studied_models,
     output:
         "results/{run}/studies/{host}/{lab}/{study}.csv",
     log:
@@ -106,5 +106,5 @@ rule study:
     message:
         "Studying {wildcards.study} of {wildcards.lab} on {wildcards.host}, alone on the machine"
     shell:
-        "python -m compresslab.stages.study --model {input.model} --out {output}"
+        "python -m compresslab.stages.study --models {input.models} --out {output}"
         " --spec {params.spec:q} --code {params.stamp} --log {log}"

@@ -5,11 +5,12 @@ from importlib import import_module
 from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, create_model
 
 from compresslab.config.base import Name, Section
-from compresslab.config.inventory import methods, module_name
+from compresslab.config.inventory import methods, module_name, studies
 from compresslab.config.method import Method
+from compresslab.config.study import Study
 from compresslab.config.training import Recipe
 
 Scale = Literal["smoke", "quick", "full"]
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     AnyMethod = Method
 else:
     AnyMethod = Annotated[reduce(or_, METHODS.values()), Field(discriminator="method")]
+
+STUDIES: dict[str, type[Study]] = {
+    name: import_module(f"compresslab.config.studies.{module_name(name)}").Settings for name in studies()
+}
 
 
 class Data(Section):
@@ -41,6 +46,16 @@ class Limits(Section):
     validation_images: int | None = Field(None, ge=10, description="Images of the validation split.")
     test_images: int | None = Field(None, ge=10, description="Images of the test split.")
     epochs: int | None = Field(None, ge=1, description="Epochs of any training.")
+
+
+class LabLimits(Limits):
+    """Caps of one lab at one scale, on images, epochs and the latency session; the smaller one holds."""
+
+    rounds: int | None = Field(None, ge=1, description="Rounds of the latency session and of studies.")
+    calls: int | None = Field(None, ge=10, description="Timed single-image calls per cell.")
+    seconds: float | None = Field(None, gt=0, description="Seconds of timed single-image calls per cell.")
+    warmup_calls: int | None = Field(None, ge=1, description="Calls before timing.")
+    offline_images: int | None = Field(None, ge=1, description="Images of the throughput measurement.")
 
 
 class Benchmark(Section):
@@ -72,6 +87,34 @@ class Model(Section):
     variants: dict[Name, AnyMethod] = Field(description="Variants: a parent and a method each.", min_length=1)
 
 
+class StudiesOfLab(Section):
+    """Questions that a lab measures on its own; each has settings of its own."""
+
+    @property
+    def chosen(self) -> dict[str, Study]:
+        """The studies that the lab asks for, by name."""
+        named = {field.alias or name: getattr(self, name) for name, field in type(self).model_fields.items()}
+        return {name: settings for name, settings in named.items() if settings is not None}
+
+
+if TYPE_CHECKING:
+    Studies = StudiesOfLab
+else:
+    Studies = create_model(
+        "Studies",
+        __base__=StudiesOfLab,
+        __doc__=StudiesOfLab.__doc__,
+        **{
+            module_name(name): (
+                # A study without a word behind it takes its defaults.
+                Annotated[settings | None, BeforeValidator(lambda given: {} if given is None else given)],
+                Field(None, alias=name, description=settings.__doc__),
+            )
+            for name, settings in STUDIES.items()
+        },
+    )
+
+
 class Lab(Section):
     """One study: a dataset, its models and its report."""
 
@@ -89,8 +132,10 @@ class Lab(Section):
         default_factory=dict,
         description="Variants to compare a variant's answers with, image by image, beside its parent.",
     )
-    studies: dict[Name, str] = Field(
-        default_factory=dict, description="Questions measured on their own, each on one variant of the lab."
+    studies: Studies = Field(default_factory=Studies, description="Questions measured on their own.")
+    limits: dict[Scale, LabLimits] = Field(
+        default_factory=dict,
+        description="Caps of this lab by scale, for networks that are too large for those of the run.",
     )
     layer_references: dict[str, list[str]] = Field(
         default_factory=dict,

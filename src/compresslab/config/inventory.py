@@ -47,6 +47,11 @@ def architectures(framework: str) -> list[str]:
     return [name for name in _modules(f"models/{framework}", "def build(") if _built_from(framework, name)[0] == SHAPE]
 
 
+def architecture_module(name: str, framework: str = "torch") -> str:
+    """Module of an architecture in a framework, which is loaded by name: `compresslab.models.torch.lenet5`."""
+    return f"compresslab.models.{framework}.{module_name(name)}"
+
+
 def architecture_arguments(framework: str, name: str) -> list[str]:
     """Names of an architecture's own settings: what its `build` takes beside image shape and classes."""
     return [argument for argument in _built_from(framework, name) if argument not in (SHAPE, "classes")]
@@ -58,18 +63,13 @@ def methods() -> list[str]:
 
 
 def studies() -> list[str]:
-    """Names of the studies: modules of `compresslab/measure/studies` that measure a question of their own."""
-    return _modules("measure/studies", "def study(")
+    """Names of the studies: modules of `compresslab/config/studies` that define settings."""
+    return _modules("config/studies", "class Settings(")
 
 
 def study_module(name: str) -> str:
-    """Module behind a study: `compresslab.measure.studies.sparse_products`."""
+    """Module that measures a study: `compresslab.measure.studies.sparse_products`."""
     return f"compresslab.measure.studies.{module_name(name)}"
-
-
-def study_reads(name: str) -> tuple[str, ...]:
-    """What the variant of a study may hold: its `READS`, read without importing it."""
-    return _constants(f"measure/studies/{module_name(name)}.py", "READS")["READS"]
 
 
 def figures() -> list[str]:

@@ -8,12 +8,13 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from compresslab.artifacts import canonical_json
-from compresslab.config.experiment import Experiment, Lab, Model
-from compresslab.config.inventory import module_name
+from compresslab.config.experiment import Experiment, Lab, LabLimits, Limits, Model
+from compresslab.config.inventory import architecture_module, module_name
 from compresslab.config.method import Method
+from compresslab.config.study import Study
 from compresslab.config.training import FineTuning, Optimization, Recipe
 
 Choice = TypeVar("Choice")
@@ -75,6 +76,15 @@ class Plan:
         """A lab's configuration."""
         return self.experiment.labs[name]
 
+    def limits(self, lab: str) -> Limits:
+        """Caps on images and epochs: the run's and the lab's own at this scale, the smaller of the two."""
+        return _limits(self.experiment, lab)
+
+    def protocol(self, lab: str) -> dict[str, Any]:
+        """Settings of a lab's latency session: the run's, under the lab's caps at this scale."""
+        settings = self.experiment.benchmark.model_dump(mode="json", exclude={"other_hosts"})
+        return settings | _capped(settings, _caps(self.experiment, lab))
+
     def of_lab(self, lab: str) -> list[Variant]:
         """The variants of a lab, in the order of the configuration."""
         return self._by_lab[lab]
@@ -130,7 +140,7 @@ class Plan:
     def method_slice(self, variant_id: str, seed: int | str) -> str:
         """What making a variant depends on."""
         variant = self.variants[variant_id]
-        limits = self.experiment.limits
+        limits = self.limits(variant.lab)
         facts: dict[str, object] = {
             "variant": variant_id,
             "seed": int(seed),
@@ -148,8 +158,8 @@ class Plan:
 
     def predict_slice(self, variant_id: str) -> str:
         """What predicting depends on: the engine and the images."""
-        engine = self.engines(self.variants[variant_id])[0]
-        return canonical_json({"engine": engine, "test_images": self.experiment.limits.test_images})
+        variant = self.variants[variant_id]
+        return canonical_json({"engine": self.engines(variant)[0], "test_images": self.limits(variant.lab).test_images})
 
     def layers_slice(self, variant_id: str, reference_id: str) -> str:
         """What the comparison of layers depends on: both engines and the images."""
@@ -173,28 +183,31 @@ class Plan:
 
     def benchmark_slice(self, lab: str) -> str:
         """What a latency session depends on: the protocol and the cells of the matrix."""
-        protocol = self.experiment.benchmark.model_dump(mode="json", exclude={"other_hosts"})
         cells = [
             {"model": variant.model, "variant": variant.name, "engine": engine, "integer": variant.method.integer,
              "allow_float": getattr(variant.method, "allow_float", [])}
             for variant in self.of_lab(lab)
             for engine in self.engines(variant)
         ]  # fmt: skip
-        return canonical_json({"lab": lab, "seed": self.seeds[0], "protocol": protocol, "cells": cells})
+        return canonical_json({"lab": lab, "seed": self.seeds[0], "protocol": self.protocol(lab), "cells": cells})
 
     def study_slice(self, lab: str, study: str) -> str:
-        """What a study depends on: the variant that it looks into, and how long it measures."""
-        model, _, variant = self.lab(lab).studies[study].partition("/")
-        protocol = self.experiment.benchmark
+        """What a study depends on: its settings, and how long it measures."""
+        protocol = self.protocol(lab)
         # A session's seconds are for one cell; a study has hundreds of small ones.
-        effort = {"rounds": protocol.rounds, "seconds": protocol.seconds / STUDY_SHARE}
+        effort = {"rounds": protocol["rounds"], "seconds": protocol["seconds"] / STUDY_SHARE}
+        settings = self.study(lab, study).model_dump(mode="json")
         return canonical_json(
-            {"study": study, "lab": lab, "host": protocol.host, "model": model, "variant": variant, "effort": effort}
+            {"study": study, "lab": lab, "host": protocol["host"], "settings": settings, "effort": effort}
         )
 
-    def study_variant(self, lab: str, study: str) -> str:
-        """Id of the variant that a study looks into."""
-        return f"{lab}/{self.lab(lab).studies[study]}"
+    def study(self, lab: str, name: str) -> Study:
+        """Settings of a lab's study."""
+        return self.lab(lab).studies.chosen[name]
+
+    def study_variants(self, lab: str, study: str) -> list[str]:
+        """Ids of the variants that a study looks into."""
+        return [f"{lab}/{variant}" for variant in self.study(lab, study).variants]
 
     def tables_slice(self, lab: str) -> str:
         """What a lab's tables depend on: its variants, who descends from whom, and the facts a verdict needs."""
@@ -220,7 +233,7 @@ class Plan:
                 "seeds": self.seeds,
                 "host": experiment.benchmark.host,
                 "other_hosts": experiment.benchmark.other_hosts,
-                "studies": list(self.lab(lab).studies),
+                "studies": list(self.lab(lab).studies.chosen),
                 "variants": rows,
             }
         )
@@ -283,21 +296,18 @@ class Plan:
         framework = self.variants[variant_id].method.makes.partition("-")[0]
         return f"../../envs/{framework}.yaml"
 
-    def architecture_module(self, variant_id: str, framework: str) -> str:
-        """Module of the architecture in a framework, which is loaded by name."""
-        return f"compresslab.models.{framework}.{module_name(self.variants[variant_id].architecture)}"
-
     def code_of_architecture(self, variant_id: str) -> list[str]:
         """Modules that opening the artifact loads by name: a file of weights needs its architecture."""
-        framework = self.variants[variant_id].method.makes
-        return [self.architecture_module(variant_id, framework)] if framework in FRAMEWORKS_OF_WEIGHTS else []
+        variant = self.variants[variant_id]
+        framework = variant.method.makes
+        return [architecture_module(variant.architecture, framework)] if framework in FRAMEWORKS_OF_WEIGHTS else []
 
     def code_of_method(self, variant_id: str) -> list[str]:
         """Modules that making a variant loads by name: the architecture that it trains, or the one of its parent."""
         variant = self.variants[variant_id]
         if variant.parent_id is not None:
             return self.code_of_architecture(variant.parent_id)
-        return [self.architecture_module(variant_id, variant.method.makes)]
+        return [architecture_module(variant.architecture, variant.method.makes)]
 
     def code_of_engine(self, variant_id: str, engine: str) -> list[str]:
         """Modules that running a variant loads by name, which the import graph cannot see."""
@@ -321,8 +331,25 @@ def _chosen_for(variant: Variant, choices: Mapping[str, Choice]) -> Choice | Non
     return choices.get(f"{variant.model}/{variant.name}") or choices.get(variant.name)
 
 
+def _caps(experiment: Experiment, lab: str) -> LabLimits:
+    """The lab's own caps at the scale of the run."""
+    return experiment.labs[lab].limits.get(experiment.scale, LabLimits())
+
+
+def _limits(experiment: Experiment, lab: str) -> Limits:
+    limits = experiment.limits
+    return limits.model_copy(update=_capped(limits.model_dump(), _caps(experiment, lab)))
+
+
+def _capped(settings: Mapping[str, Any], caps: LabLimits) -> dict[str, Any]:
+    """Those of ``settings`` for which there is a cap, no larger than it; what is unset has no bound of its own."""
+    given = {name: cap for name, cap in caps.model_dump(exclude_none=True).items() if name in settings}
+    return {name: cap if settings[name] is None else min(settings[name], cap) for name, cap in given.items()}
+
+
 def _variants(experiment: Experiment) -> Iterator[Variant]:
     for lab_name, lab in experiment.labs.items():
+        epochs = _limits(experiment, lab_name).epochs
         for model_name, model in lab.models.items():
             for name, method in model.variants.items():
                 yield Variant(
@@ -332,7 +359,7 @@ def _variants(experiment: Experiment) -> Iterator[Variant]:
                     architecture=model.architecture or model_name,
                     arguments=model.arguments,
                     dataset=model.dataset or lab.dataset,
-                    method=_with_recipe(method, model, experiment.limits.epochs),
+                    method=_with_recipe(method, model, epochs),
                 )
 
 

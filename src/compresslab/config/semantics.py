@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from compresslab.config.experiment import Experiment, Lab, Model
-from compresslab.config.inventory import architecture_arguments, architectures, datasets, engines, studies, study_reads
+from compresslab.config.inventory import architecture_arguments, architectures, datasets, engines
 from compresslab.config.method import Method
 from compresslab.config.problems import did_you_mean
+from compresslab.config.study import Study
 
 Finding = tuple[tuple[str | int, ...], str]
 
@@ -48,26 +49,28 @@ def _in_lab(lab: Lab, source: str) -> Iterator[Finding]:
             for name in (variant, *references):
                 if name not in known:
                     yield (key, variant), _unknown("variant", name, known)
+    for name, study in lab.studies.chosen.items():
+        for message in _study_mistakes(name, study, lab):
+            yield ("studies", name), message
 
-    for study, name in lab.studies.items():
-        if message := _study_mistake(study, name, lab):
-            yield ("studies", study), message
 
-
-def _study_mistake(study: str, name: str, lab: Lab) -> str | None:
-    if study not in studies():
-        return _unknown("study", study, studies())
-    variants = {
+def _study_mistakes(name: str, study: Study, lab: Lab) -> Iterator[str]:
+    """A study looks into variants that exist, and that hold what it reads."""
+    made = {
         f"{model}/{variant}": method.makes
         for model, described in lab.models.items()
         for variant, method in described.variants.items()
     }
-    fitting = [variant for variant, made in variants.items() if made in study_reads(study)]
-    if name not in variants:
-        return _unknown("variant", name, fitting)
-    if name not in fitting:
-        return f"study '{study}' cannot look into '{name}'; those that fit: {', '.join(fitting) or 'none here'}"
-    return None
+    fitting = [variant for variant, kind in made.items() if kind in study.reads]
+    for variant in study.variants:
+        if variant not in made:
+            yield _unknown("variant", variant, fitting)
+        elif variant not in fitting:
+            hint = ", ".join(fitting) or "none here"
+            yield f"study '{name}' cannot look into '{variant}'; those that fit: {hint}"
+    for architecture in study.built_architectures:
+        if architecture not in architectures("torch"):
+            yield _unknown("architecture", architecture, architectures("torch"))
 
 
 def _dataset_mistake(name: str, source: str) -> str | None:

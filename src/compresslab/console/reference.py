@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from compresslab.artifacts import write_text
-from compresslab.config.experiment import METHODS, json_schema
+from compresslab.config.experiment import METHODS, STUDIES, json_schema
 
 HEAD = """# Configuration reference
 
@@ -24,15 +24,18 @@ def write_reference(page: Path, schema: Path) -> None:
 
 
 def reference_page() -> str:
-    """The reference as Markdown: the sections of the configuration, then every method."""
+    """The reference as Markdown: the sections of the configuration, then every method and every study."""
     schema = json_schema()
     definitions = schema["$defs"]
     parts = [HEAD, *_section("Top level", schema, definitions)]
-    for name in ("Data", "Limits", "Benchmark", "Lab", "Model", "Recipe", "Optimizer", "Calibration"):
+    for name in ("Data", "Limits", "Benchmark", "Lab", "LabLimits", "Model", "Recipe", "Optimizer", "Calibration"):
         parts += _section(name, definitions[name], definitions)
     parts.append("## Methods\n\nA variant is `{from: parent, method: name, ...}` with the keys of its method.\n")
     for name, method in METHODS.items():
         parts += _section(f"`{name}`", method.model_json_schema(by_alias=True), definitions, level=3)
+    parts += _section("Studies", definitions["Studies"], definitions)
+    for name, study in STUDIES.items():
+        parts += _section(f"`{name}`", study.model_json_schema(by_alias=True), definitions, level=3)
     return "\n".join(parts)
 
 
@@ -57,7 +60,9 @@ def _values(field: dict[str, Any]) -> str:
     if "enum" in field:
         return ", ".join(map(_code, field["enum"]))
     if "$ref" in field:
-        return str(field["$ref"]).rpartition("/")[2]
+        name = str(field["$ref"]).rpartition("/")[2]
+        # All studies name the class of their settings alike; pydantic tells them apart by their modules.
+        return "its settings" if name.endswith("Settings") else name
     if "anyOf" in field:
         return " or ".join(_values(option) for option in field["anyOf"])
     if "oneOf" in field:

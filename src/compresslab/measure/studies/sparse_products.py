@@ -14,28 +14,13 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
+from compresslab.config.studies.sparse_products import Settings
 from compresslab.measure.cost import sparse_bytes
-from compresslab.measure.intervals import Interval, paired_ratio, round_quantile_interval
-from compresslab.measure.steady import sample
+from compresslab.measure.in_turns import Effort, in_turns, interval_columns
 from compresslab.models.numpy.network import WEIGHTED, Network, load
-
-READS = ("numpy",)
-"""What the variant that is studied may hold."""
 
 BATCHES = (1, 256)
 SPARSITIES_PERCENT = (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 98, 99)
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How long each product is timed in every round, dense and sparse in turns: ten calls and ``seconds``, at least.
-
-    ``longest_s`` ends the calls of a slow product before.
-    """
-
-    rounds: int = 5
-    seconds: float = 0.02
-    longest_s: float = 0.2
 
 
 @dataclass(frozen=True)
@@ -47,14 +32,17 @@ class Product:
     columns_per_image: int
 
 
-def study(path: Path, effort: Effort) -> Iterator[Mapping[str, Any]]:
-    """Yield one row of ``sparse_products.csv`` per layer, batch and sparsity, without its identity columns."""
-    for product in products(load(path)):
+def study(settings: Settings, models: Mapping[str, Path], effort: Effort) -> Iterator[Mapping[str, Any]]:
+    """Yield one row of ``sparse_products.csv`` per layer, batch and sparsity, without lab and host."""
+    model, _, variant = settings.of.partition("/")
+    for product in products(load(models[settings.of])):
         for batch in BATCHES:
             inputs = _inputs(product.weights.shape[1], batch * product.columns_per_image)
             for percent in SPARSITIES_PERCENT:
                 weights = without_smallest(product.weights, percent / 100)
                 yield {
+                    "model": model,
+                    "variant": variant,
                     "layer": product.layer,
                     "batch": batch,
                     "sparsity_percent": percent,
@@ -91,25 +79,9 @@ def _timed(weights: np.ndarray, inputs: np.ndarray, effort: Effort) -> dict[str,
     sparse = csr_array(weights)
     # A single column is a vector: both libraries have a faster product for it.
     operand = inputs[:, 0] if inputs.shape[1] == 1 else inputs
-    sides = {"dense": lambda _: weights @ operand, "sparse": lambda _: sparse @ operand}
-    times: dict[str, list[np.ndarray]] = {side: [] for side in sides}
-    for _ in range(effort.rounds):
-        for side, call in sides.items():
-            call(0)
-            taken = sample(call, calls=10, seconds=effort.seconds, longest_s=effort.longest_s)
-            times[side].append(taken / 1e6)
-    samples = {side: np.concatenate(parts) for side, parts in times.items()}
-    rounds = {side: np.repeat(np.arange(effort.rounds), [len(part) for part in parts]) for side, parts in times.items()}
-    columns = {side: round_quantile_interval(samples[side], rounds[side]) for side in sides}
-    ratio = paired_ratio(samples["sparse"], rounds["sparse"], samples["dense"], rounds["dense"])
+    times = in_turns({"dense": lambda _: weights @ operand, "sparse": lambda _: sparse @ operand}, effort)
     return (
-        _columns("dense", "_ms", columns["dense"])
-        | _columns("sparse", "_ms", columns["sparse"])
-        | _columns("sparse_to_dense_ratio", "", ratio)
+        interval_columns("dense", "_ms", times["dense"].median())
+        | interval_columns("sparse", "_ms", times["sparse"].median())
+        | interval_columns("sparse_to_dense_ratio", "", times["sparse"].ratio_to(times["dense"]))
     )
-
-
-def _columns(name: str, unit: str, interval: Interval) -> dict[str, float]:
-    """``name``, ``name_low`` and ``name_high``, each with its unit."""
-    values = {"": interval.estimate, "_low": interval.low, "_high": interval.high}
-    return {f"{name}{end}{unit}": value for end, value in values.items()}
