@@ -1,13 +1,22 @@
 """Which module's output is the output of a layer, so that all engines compare the same tensors.
 
 A layer is what the report names: a convolution with the batch normalization and the activation that follow it, a
-pooling, a linear layer. Its output is the output of the last module that belongs to it.
+pooling, a linear layer, an addition with the activation that follows it. Its output is the output of the last module that belongs to it.
 """
 
+import torch
 from torch import nn
 
 _PART_OF_THE_LAYER_BEFORE = (nn.BatchNorm1d, nn.BatchNorm2d)
 _NO_LAYER = (nn.Flatten, nn.Unflatten, nn.Dropout, nn.Dropout2d, nn.Identity)
+
+
+class Addition(nn.Module):
+    """The sum that ends a residual block, as a layer with a name of its own."""
+
+    def forward(self, residual: torch.Tensor, shortcut: torch.Tensor) -> torch.Tensor:
+        """Add two tensors of one shape."""
+        return residual + shortcut
 
 
 def layer_outputs(module: nn.Module) -> dict[str, str]:
