@@ -330,6 +330,7 @@ def _costs() -> pd.DataFrame:
                 "file_bytes": weights + 2100,
                 "file_gz_bytes": int(weights * (0.56 if pruned else 0.14 if "cluster" in name else 0.925)),
                 "sparse_bytes": int(weights * (0.77 if pruned else 1)),
+                "activation_bytes": 4096 * len(LAYERS),
                 "activation_peak_bytes": 32768,
             }
         )
@@ -349,6 +350,7 @@ def _cost_layers() -> pd.DataFrame:
                 "operator": "max_pool" if "pool" in layer else "conv2d+relu" if "conv" in layer else "linear",
                 "output_shape": "1×1",
                 "parameters": parameters,
+                "nonzero_parameters": parameters,
                 "macs": macs,
                 "weight_bytes": 4 * parameters,
                 "activation_bytes": 4096,

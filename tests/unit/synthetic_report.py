@@ -371,6 +371,7 @@ def _costs() -> pd.DataFrame:
                 "file_bytes": weights + 2400,
                 "file_gz_bytes": weights + 900,
                 "sparse_bytes": weights,
+                "activation_bytes": 6 * 4 * 6272,
                 "activation_peak_bytes": 75264 if whole else 18816,
             }
         )
@@ -396,6 +397,7 @@ def _cost_layers() -> pd.DataFrame:
                 "operator": operator,
                 "output_shape": shape,
                 "parameters": parameters,
+                "nonzero_parameters": parameters,
                 "macs": macs,
                 "weight_bytes": 4 * parameters,
                 "activation_bytes": 4 * 6272,

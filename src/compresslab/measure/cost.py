@@ -10,8 +10,9 @@ Their common conventions, per image:
 * Weight bytes are the parameters and the running statistics in the type they are stored in; tables of activation
   functions and quantization parameters are apart.
 * Sparse bytes are the weight bytes when every tensor takes the smaller of its dense and its sparse form.
-* Activation bytes are what a layer puts out. The peak is the most that must be held at once while one image goes
-  through layer by layer; element-wise functions work in place, and views hold nothing.
+* Activation bytes are the memory that a layer's output needs. Element-wise functions (activations, normalizations,
+  additions) work in place, and views hold nothing, so these add none. The total is the sum over the layers, as if
+  nothing were freed; the peak is the most that must be held at once while one image goes through layer by layer.
 """
 
 import gzip
@@ -34,6 +35,7 @@ class LayerCost:
     operator: str
     output_shape: tuple[int, ...]
     parameters: int
+    nonzero_parameters: int
     macs: int
     weight_bytes: int
     activation_bytes: int
@@ -43,7 +45,6 @@ class LayerCost:
 class Storage:
     """What the parts of a model take, summed over its layers."""
 
-    nonzero_parameters: int
     sparse_bytes: int
     table_bytes: int = 0
     quantization_bytes: int = 0
@@ -64,6 +65,7 @@ class Costs:
     file_bytes: int
     file_gz_bytes: int
     sparse_bytes: int
+    activation_bytes: int
     activation_peak_bytes: int
     layers: tuple[LayerCost, ...]
 
@@ -101,7 +103,7 @@ def total(layers: Sequence[LayerCost], storage: Storage, activation_peak_bytes: 
     weight_bytes = sum(layer.weight_bytes for layer in layers)
     return Costs(
         parameters=sum(layer.parameters for layer in layers),
-        nonzero_parameters=storage.nonzero_parameters,
+        nonzero_parameters=sum(layer.nonzero_parameters for layer in layers),
         macs=macs,
         flops=2 * macs,
         weight_bytes=weight_bytes,
@@ -111,6 +113,7 @@ def total(layers: Sequence[LayerCost], storage: Storage, activation_peak_bytes: 
         file_bytes=len(content),
         file_gz_bytes=len(gzip.compress(content, compresslevel=9, mtime=0)),
         sparse_bytes=storage.sparse_bytes,
+        activation_bytes=sum(layer.activation_bytes for layer in layers),
         activation_peak_bytes=activation_peak_bytes,
         layers=tuple(layers),
     )

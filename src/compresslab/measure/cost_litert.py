@@ -27,15 +27,14 @@ def count(path: Path, image_shape: ImageShape) -> Costs:
     if model.description.image_shape != tuple(image_shape):
         raise ValueError(f"{path}: this model takes images of {model.description.image_shape}, not {image_shape}")
     graph, seen = model.graph, set[int]()
-    layers, nonzero, sparse = [], 0, 0
+    layers, sparse = [], 0
     for named in named_operators(model):
         numbers = [number for number in _parameters(graph, named.operator) if number not in seen]
         seen.update(numbers)
         parameters = [graph.tensors[number] for number in numbers]
-        nonzero += sum(_nonzero(parameter) for parameter in parameters)
         sparse += sum(sparse_bytes(_values(parameter), _zero(parameter)) for parameter in parameters)
         layers.append(_layer_cost(graph, named, parameters))
-    storage = Storage(nonzero, sparse, quantization_bytes=_quantization_bytes(graph))
+    storage = Storage(sparse, quantization_bytes=_quantization_bytes(graph))
     return total(layers, storage, _peak_bytes(model), Path(path))
 
 
@@ -46,9 +45,10 @@ def _layer_cost(graph: Graph, named: NamedOperator, parameters: list[Tensor]) ->
         operator=named.operator.name,
         output_shape=output.shape[1:],
         parameters=sum(_values(parameter).size for parameter in parameters),
+        nonzero_parameters=sum(_nonzero(parameter) for parameter in parameters),
         macs=_macs(graph, named),
         weight_bytes=sum(_values(parameter).nbytes for parameter in parameters),
-        activation_bytes=_bytes(output),
+        activation_bytes=0 if named.operator.name in IN_PLACE else _bytes(output),
     )
 
 

@@ -17,9 +17,7 @@ def count(path: Path, image_shape: ImageShape) -> Costs:
     if network.input_shape != tuple(image_shape):
         raise ValueError(f"{path} is for images of shape {network.input_shape}, not {tuple(image_shape)}")
     layers = [_layer_cost(network, layer) for layer in network.layers]
-    storage = Storage(
-        network.nonzero_parameters, _sparse_bytes(network), network.table_bytes, network.quantization_bytes
-    )
+    storage = Storage(_sparse_bytes(network), network.table_bytes, network.quantization_bytes)
     return total(layers, storage, _peak_bytes(network, layers), Path(path))
 
 
@@ -31,6 +29,7 @@ def _layer_cost(network: Network, layer: Layer) -> LayerCost:
         operator=layer.kind if layer.activation == "none" else f"{layer.kind}+{layer.activation}",
         output_shape=output_shape,
         parameters=sum(array.size for array in weights),
+        nonzero_parameters=layer.nonzero_parameters,
         macs=_macs(layer, output_shape),
         weight_bytes=sum(array.nbytes for array in weights),
         activation_bytes=prod(output_shape) * _item_bytes(network, layer),

@@ -69,16 +69,15 @@ def count(path: Path, image_shape: ImageShape) -> Costs:
     graph = Graph.read(Path(path), image_shape)
     memory = Memory(graph)
     seen: set[str] = set()
-    layers, nonzero, sparse = [], 0, 0
+    layers, sparse = [], 0
     for node in graph.nodes:
         if node.op_type in QUANTIZERS:
             continue
         parameters = [parameter for parameter in graph.parameters(node) if parameter.name not in seen]
         seen.update(parameter.name for parameter in parameters)
-        nonzero += sum(parameter.nonzero for parameter in parameters)
         sparse += sum(parameter.sparse_bytes for parameter in parameters)
         layers.append(_layer_cost(graph, memory, node, parameters))
-    storage = Storage(nonzero, sparse, quantization_bytes=graph.quantization_bytes())
+    storage = Storage(sparse, quantization_bytes=graph.quantization_bytes())
     return total(layers, storage, memory.peak_bytes(), Path(path))
 
 
@@ -225,9 +224,12 @@ class Memory:
         for name, buffer in self._buffer_of.items():
             self._sizes[buffer] = min(graph.bytes(name), self._sizes.get(buffer, graph.bytes(name)))
 
-    def bytes(self, name: str) -> int:
-        """Return the bytes that tensor ``name`` takes while it waits for its readers; a constant takes none."""
-        return self._sizes[self._buffer_of[name]] if name in self._buffer_of else 0
+    def new_bytes(self, name: str) -> int:
+        """Return the bytes of the buffer that tensor ``name`` is the first to use; a later user and a constant add none.
+
+        A tensor that only a quantizer reads opens the buffer of its codes, and takes the bytes of these.
+        """
+        return self._sizes[name] if self._buffer_of.get(name) == name else 0
 
     def peak_bytes(self) -> int:
         """Return the most bytes alive at once when the nodes run in order.
@@ -251,9 +253,10 @@ def _layer_cost(graph: Graph, memory: Memory, node: NodeProto, parameters: list[
         operator=node.op_type,
         output_shape=graph.shape(output)[1:],
         parameters=sum(parameter.values.size for parameter in parameters if parameter.trained),
+        nonzero_parameters=sum(parameter.nonzero for parameter in parameters),
         macs=_macs(graph, node),
         weight_bytes=sum(parameter.values.nbytes for parameter in parameters),
-        activation_bytes=memory.bytes(output),
+        activation_bytes=memory.new_bytes(output),
     )
 
 

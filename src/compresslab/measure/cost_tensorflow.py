@@ -13,7 +13,7 @@ from compresslab.models.tensorflow.framework import keras, tf
 
 IN_PLACE = (
     *(keras.layers.Activation, keras.layers.ReLU, keras.layers.BatchNormalization, keras.layers.Dropout),
-    *(keras.layers.Flatten, keras.layers.Reshape),
+    *(keras.layers.Flatten, keras.layers.Reshape, keras.layers.Add, keras.layers.InputLayer),
 )
 """Layers that need no memory beside their input."""
 
@@ -31,17 +31,25 @@ def count(path: Path, image_shape: ImageShape) -> Costs:
     counter disagrees with the sum of the layers.
     """
     network = load(path).network
-    layers = [_layer_cost(layer) for layer in network.layers]
+    layers = count_layers(network, image_shape)
+    # Rows are what makes one output, which Keras keeps last.
+    sparse = sum(sparse_bytes(np.moveaxis(tensor, -1, 0)) for tensor in arrays(network).values())
+    return total(layers, Storage(sparse), _peak_bytes(network), Path(path))
+
+
+def count_layers(network: keras.Model, image_shape: ImageShape) -> list[LayerCost]:
+    """Count every layer of a network, without its inputs, for images of ``image_shape`` (H, W, C).
+
+    Raises ValueError when TensorFlow's counter disagrees with the sum of the layers.
+    """
+    layers = [_layer_cost(layer) for layer in network.layers if not isinstance(layer, keras.layers.InputLayer)]
     macs, counted = sum(layer.macs for layer in layers), counted_by_tensorflow(network, image_shape)
     if macs != counted:
         raise ValueError(
             f"the layers of this network add up to {macs:,} MACs, TensorFlow counts {counted:,}: "
             "a layer computes products that compresslab.measure.cost_tensorflow has no rule for"
         )
-    nonzero = sum(int(np.count_nonzero(weight)) for weight in network.trainable_weights)
-    # Rows are what makes one output, which Keras keeps last.
-    sparse = sum(sparse_bytes(np.moveaxis(tensor, -1, 0)) for tensor in arrays(network).values())
-    return total(layers, Storage(nonzero, sparse), _peak_bytes(network), Path(path))
+    return layers
 
 
 def counted_by_tensorflow(network: keras.Model, image_shape: ImageShape) -> int:
@@ -66,9 +74,10 @@ def _layer_cost(layer: Any) -> LayerCost:
         operator=type(layer).__name__,
         output_shape=tuple(layer.output_shape[1:]),
         parameters=sum(int(tf.size(weight)) for weight in layer.trainable_weights),
+        nonzero_parameters=sum(int(np.count_nonzero(weight)) for weight in layer.trainable_weights),
         macs=_macs(layer),
         weight_bytes=sum(weight.numpy().nbytes for weight in layer.weights),
-        activation_bytes=_bytes(layer.output_shape),
+        activation_bytes=0 if isinstance(layer, IN_PLACE) else _bytes(layer.output_shape),
     )
 
 
@@ -93,5 +102,8 @@ def _peak_bytes(network: keras.Model) -> int:
     return max(_bytes(layer.input_shape) + _bytes(layer.output_shape) for layer in working)
 
 
-def _bytes(shape: tuple[int | None, ...]) -> int:
+def _bytes(shape: Any) -> int:
+    """Return the bytes of one image's float32 tensor, or of a list of them; the batch leads each shape."""
+    if isinstance(shape, list):
+        return sum(map(_bytes, shape))
     return prod(size for size in shape[1:] if size is not None) * np.dtype(np.float32).itemsize

@@ -11,10 +11,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from compresslab.measure.cost import Costs, ImageShape, LayerCost, Storage, sparse_bytes, total
 from compresslab.models.torch.artifact import load
+from compresslab.models.torch.layers import Addition
 
 IN_PLACE = (
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Hardswish, nn.Hardsigmoid),
     *(nn.Sigmoid, nn.Tanh, nn.Dropout, nn.Dropout2d, nn.Identity, nn.Flatten, _BatchNorm),
+    Addition,
 )
 """Modules that need no memory beside their input."""
 
@@ -28,9 +30,7 @@ def count(path: Path, image_shape: ImageShape) -> Costs:
     network = load(path).module
     layers = count_layers(network, image_shape)
     tensors = [tensor.detach().numpy() for tensor in network.state_dict().values() if tensor.is_floating_point()]
-    nonzero = sum(int(torch.count_nonzero(parameter)) for parameter in network.parameters())
-    storage = Storage(nonzero, sum(map(sparse_bytes, tensors)))
-    return total(layers.costs, storage, layers.peak_bytes, Path(path))
+    return total(layers.costs, Storage(sum(map(sparse_bytes, tensors))), layers.peak_bytes, Path(path))
 
 
 class Layers:
@@ -47,25 +47,27 @@ class Layers:
         """Add ``module``, which has just been called; ``partial(record, name)`` is a forward hook."""
         parameters = list(module.parameters(recurse=False))
         statistics = [buffer for buffer in module.buffers(recurse=False) if buffer.is_floating_point()]
+        in_place = isinstance(module, IN_PLACE)
         self.costs.append(
             LayerCost(
                 layer=name,
                 operator=type(module).__name__,
                 output_shape=tuple(output.shape[1:]),
                 parameters=sum(parameter.numel() for parameter in parameters),
+                nonzero_parameters=sum(_nonzero(parameter) for parameter in parameters),
                 macs=_macs(module, inputs[0], output),
                 weight_bytes=sum(tensor.nbytes for tensor in [*parameters, *statistics]),
-                activation_bytes=output.nbytes,
+                activation_bytes=0 if in_place else output.nbytes,
             )
         )
-        if not isinstance(module, IN_PLACE):
+        if not in_place:
             self.peak_bytes = max(self.peak_bytes, output.nbytes + sum(tensor.nbytes for tensor in inputs))
 
 
 def count_layers(network: nn.Module, image_shape: ImageShape) -> Layers:
     """Send one image of zeros through the network and count every module that has parameters or no children.
 
-    Raises ValueError when PyTorch's own counter disagrees with the sum of the layers.
+    A network on the meta device is counted by its shapes, and none of its parameters as zero. Raises ValueError when PyTorch's own counter disagrees with the sum of the layers.
     """
     height, width, channels = image_shape
     layers = Layers()
@@ -74,7 +76,7 @@ def count_layers(network: nn.Module, image_shape: ImageShape) -> Layers:
             if list(module.parameters(recurse=False)) or not list(module.children()):
                 hooks.callback(module.register_forward_hook(partial(layers.record, name)).remove)
         with FlopCounterMode(display=False) as counter:
-            network.eval()(torch.zeros(1, channels, height, width))
+            network.eval()(torch.zeros(1, channels, height, width, device=_device(network)))
     macs, counted = sum(layer.macs for layer in layers.costs), counter.get_total_flops() // 2
     if macs != counted:
         raise ValueError(
@@ -82,6 +84,14 @@ def count_layers(network: nn.Module, image_shape: ImageShape) -> Layers:
             "a module computes products that compresslab.measure.cost_torch has no rule for"
         )
     return layers
+
+
+def _device(network: nn.Module) -> torch.device:
+    return next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
+
+
+def _nonzero(parameter: torch.Tensor) -> int:
+    return parameter.numel() if parameter.is_meta else int(torch.count_nonzero(parameter))
 
 
 def _macs(module: nn.Module, features: torch.Tensor, output: torch.Tensor) -> int:

@@ -99,6 +99,15 @@ class Layer:
         """The bias (out,)."""
         return self.arrays["bias"]
 
+    @property
+    def nonzero_parameters(self) -> int:
+        """The number of weights and biases whose real value is not zero (the code is not the zero point)."""
+        count = 0
+        for name in {"weight", "bias"} & set(self.arrays):
+            zero = self.arrays.get(f"{name}_zero_point", np.int8(0))
+            count += int(np.count_nonzero(self.arrays[name] != zero))
+        return count
+
     def output_shape(self, shape: Shape) -> Shape:
         """Return the output shape, (H, W, C) or (features,), for an input shape; ValueError when they do not fit."""
         if self.kind == "linear":
@@ -215,12 +224,7 @@ class Network:
     @property
     def nonzero_parameters(self) -> int:
         """The number of weights and biases whose real value is not zero (the code is not the zero point)."""
-        count = 0
-        for layer in self.layers:
-            for name in {"weight", "bias"} & set(layer.arrays):
-                zero = layer.arrays.get(f"{name}_zero_point", np.int8(0))
-                count += int(np.count_nonzero(layer.arrays[name] != zero))
-        return count
+        return sum(layer.nonzero_parameters for layer in self.layers)
 
     @property
     def weight_bytes(self) -> int:
