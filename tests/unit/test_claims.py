@@ -131,6 +131,42 @@ def test_verdicts_of_an_order(values, better, expected):
     assert verdict(order(better), scores=table) == expected
 
 
+def paired(*points, half=0.5):
+    """A table of comparisons of ``elastic`` with ``plain``: the difference of accuracy in points, one row per seed."""
+    rows = [
+        {"lab": "mnist-integer", "model": "ciresan", "variant": "elastic", "reference": "plain", "seed": seed,
+         "accuracy_difference_points": value, "accuracy_difference_low_points": value - half,
+         "accuracy_difference_high_points": value + half}
+        for seed, value in enumerate(points)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+LEAD = {"table": "comparisons", "column": "accuracy_difference_points", "where": {"variant": "elastic"}}
+
+
+@pytest.mark.parametrize(
+    ("points", "expected"),
+    [
+        ((0.6,), "reproduced"),
+        ((0.4,), "not_comparable: inside_noise"),
+        ((-0.4,), "not_comparable: inside_noise"),
+        ((-0.5,), "not_reproduced"),
+        # Several seeds: Student's interval over them, whatever the intervals of each.
+        ((0.1, 0.1, 0.11), "reproduced"),
+        ((0.5, 0.1, -0.2), "not_comparable: inside_noise"),
+        ((-0.1, -0.1, -0.11), "not_reproduced"),
+    ],
+)
+def test_verdicts_of_a_lead(points, expected):
+    assert verdict(claim("lead", LEAD, published=[99.43, 99.32]), comparisons=paired(*points)) == expected
+
+
+def test_a_lead_shows_the_published_difference_and_both_values():
+    row = evaluate_claims([claim("lead", LEAD, published=[99.43, 99.32])], {"comparisons": paired(0.6)}, FULL).iloc[0]
+    assert (row["published"], row["published_low"], row["published_high"]) == (0.11, 99.32, 99.43)
+
+
 def test_equal_counts_contradict_an_order():
     metrics = [{**SIZE, "where": {"variant": variant}} for variant in ("a", "b")]
     assert verdict(claim("order", metrics=metrics, better="lower"), costs=costs(a=5, b=5)) == "not_reproduced"
@@ -273,7 +309,7 @@ def test_all_mistakes_are_told_at_once_with_line_and_suggestion(tmp_path):
         "claims.0.published: is required",
         "claims.yaml:8: claims.0.metric.column: table 'costs' has no column 'weigth_bytes' (did you mean 'weight_",
         "claims.yaml:8: claims.0.metric.where: table 'costs' has no column 'varian' (did you mean 'variant'?)",
-        "claims.yaml:9: claims.1: needs a kind, one of exact, at_least, at_most, within, order, ratio",
+        "claims.yaml:9: claims.1: needs a kind, one of exact, at_least, at_most, within, order, ratio, lead",
         "did you mean 'exact'?",
         "claims.yaml:21: claims.2.metric.table: there is no table 'scoers' (did you mean 'scores'?)",
         "claims.yaml:29: claims.3.metric.column: column 'variant' of table 'scores' is not a number",

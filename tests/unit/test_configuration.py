@@ -428,6 +428,12 @@ class TestRecipe:
         assert self.parameters(tmp_path, "torch-fp32", limits=limits)["epochs"] == 5
         assert self.parameters(tmp_path, "torch-long", limits=limits)["epochs"] == 7
 
+    def test_its_batch_is_capped_and_never_raised_by_the_scale(self, tmp_path: Path) -> None:
+        assert [self.parameters(tmp_path, "torch-fp32", limits={"batch": cap})["batch"] for cap in (16, 999)] == [
+            16,
+            64,
+        ]
+
 
 class TestLimits:
     """A lab may be cut down further than the run is, scale by scale; of two caps the smaller one holds."""

@@ -46,6 +46,7 @@ class Limits(Section):
     validation_images: int | None = Field(None, ge=10, description="Images of the validation split.")
     test_images: int | None = Field(None, ge=10, description="Images of the test split.")
     epochs: int | None = Field(None, ge=1, description="Epochs of any training.")
+    batch: int | None = Field(None, ge=1, description="Images per step of any training, so that few images make steps.")
 
 
 class LabLimits(Limits):

@@ -349,7 +349,7 @@ def _capped(settings: Mapping[str, Any], caps: LabLimits) -> dict[str, Any]:
 
 def _variants(experiment: Experiment) -> Iterator[Variant]:
     for lab_name, lab in experiment.labs.items():
-        epochs = _limits(experiment, lab_name).epochs
+        limits = _limits(experiment, lab_name)
         for model_name, model in lab.models.items():
             for name, method in model.variants.items():
                 yield Variant(
@@ -359,12 +359,12 @@ def _variants(experiment: Experiment) -> Iterator[Variant]:
                     architecture=model.architecture or model_name,
                     arguments=model.arguments,
                     dataset=model.dataset or lab.dataset,
-                    method=_with_recipe(method, model, epochs),
+                    method=_with_recipe(method, model, limits),
                 )
 
 
-def _with_recipe(method: Method, model: Model, most_epochs: int | None) -> Method:
-    """A method that trains, with the model's recipe under its own settings, its epochs capped by the scale.
+def _with_recipe(method: Method, model: Model, limits: Limits) -> Method:
+    """A method that trains, with the model's recipe under its own settings, epochs and batch capped by the scale.
 
     A training that goes on from a parent has its own epochs, rate and schedule.
     """
@@ -373,6 +373,8 @@ def _with_recipe(method: Method, model: Model, most_epochs: int | None) -> Metho
     inherited = FROM_RECIPE if isinstance(method, FineTuning) else Recipe.model_fields
     settings = {name: getattr(model.train, name) for name in inherited}
     settings |= {name: getattr(method, name) for name in method.model_fields_set}
-    if most_epochs is not None:
-        settings["epochs"] = min(settings.get("epochs", method.epochs), most_epochs)
+    for name in ("epochs", "batch"):
+        cap = getattr(limits, name)
+        if cap is not None:
+            settings[name] = min(settings.get(name, getattr(method, name)), cap)
     return method.model_copy(update=settings)

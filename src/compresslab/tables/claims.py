@@ -8,6 +8,7 @@ is a ``Metric``, and how it is judged is its kind:
 ``within``    the measured value lies within the tolerance around the published one, or in the published range
 ``ratio``     as ``within``, for the quotient of two metrics
 ``order``     several metrics stand in the published order, the best one first
+``lead``      a difference has the published sign, as ``order`` for two values that were measured on the same images
 
 A verdict is given only where the measurement can tell. A value on the wrong side whose 95 % interval still reaches
 the accepted region is ``not_comparable`` for the reason ``inside_noise``; a value beyond the region on the better side
@@ -17,6 +18,7 @@ is ``exceeded`` only when its whole interval is. ``exact`` claims look at the va
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
@@ -313,6 +315,37 @@ class RatioClaim(WithinClaim):
         return False
 
 
+def _judged_lead(lead: Estimate) -> Judgement:
+    """A lead is shown by an interval above zero and refuted by one that is not above it; else nothing is shown."""
+    low, high = lead.reach
+    if low > 0:
+        return Judgement("reproduced")
+    # Equal values without noise contradict an order; inside noise nothing is shown.
+    return Judgement("not_reproduced") if high <= 0 else Judgement("not_comparable", "inside_noise")
+
+
+class LeadClaim(_OfOneMetric):
+    """One variant was published ahead of another; ``metric`` is their difference on the same images.
+
+    ``published`` holds both values, the leader's first; ``claims.csv`` shows their difference, and the two as low and
+    high.
+    """
+
+    kind: Literal["lead"]
+    published: tuple[float, float]
+
+    @override
+    def judge(self, measured: Estimate) -> Judgement:
+        return _judged_lead(measured)
+
+    @override
+    def published_columns(self) -> dict[str, float]:
+        leader, other = self.published
+        # Decimal numbers: what two numbers of two decimals differ by has no more of them.
+        lead = float(Decimal(str(leader)) - Decimal(str(other)))
+        return {"published": lead, "published_low": min(leader, other), "published_high": max(leader, other)}
+
+
 class OrderClaim(BaseClaim):
     """Several metrics, the published best first; an order is shown only where neighbours differ beyond noise."""
 
@@ -332,11 +365,7 @@ class OrderClaim(BaseClaim):
 
     @override
     def judge(self, measured: Estimate) -> Judgement:
-        low, high = measured.reach
-        if low > 0:
-            return Judgement("reproduced")
-        # Equal values without noise contradict an order; inside noise nothing is shown.
-        return Judgement("not_reproduced") if high <= 0 else Judgement("not_comparable", "inside_noise")
+        return _judged_lead(measured)
 
     @property
     @override
@@ -345,7 +374,8 @@ class OrderClaim(BaseClaim):
 
 
 Claim = Annotated[
-    ExactClaim | AtLeastClaim | AtMostClaim | WithinClaim | RatioClaim | OrderClaim, Field(discriminator="kind")
+    ExactClaim | AtLeastClaim | AtMostClaim | WithinClaim | RatioClaim | OrderClaim | LeadClaim,
+    Field(discriminator="kind"),
 ]
 
 
@@ -399,6 +429,6 @@ def _message(error: ErrorDetails, where: tuple[str | int, ...]) -> str:
 
 def _keys() -> set[str]:
     """Every key that a claims file may hold."""
-    kinds = (ExactClaim, AtLeastClaim, AtMostClaim, WithinClaim, RatioClaim, OrderClaim)
+    kinds = (ExactClaim, AtLeastClaim, AtMostClaim, WithinClaim, RatioClaim, OrderClaim, LeadClaim)
     models: tuple[type[Section], ...] = (*kinds, Ledger, Metric, Text, Source, Requirements)
     return {field.alias or name for model in models for name, field in model.model_fields.items()}

@@ -295,6 +295,59 @@ SPARSE_PRODUCTS = Table(
     },
 )
 
+ARCHITECTURE_COSTS = Table(
+    "architecture_costs",
+    {
+        **_identity(("lab", "host", "architecture", "layer", "operator", "output_shape")),
+        "parameters_by_formula": _count(),
+        "parameters_by_counter": _count(),
+        "parameters_by_library": _count(),
+        "macs_by_formula": _count(),
+        "macs_by_counter": _count(),
+        "macs_by_library": _count(),
+        "weight_bytes": _count(),
+        "activation_bytes": _count(),
+    },
+    key=("lab", "host", "architecture", "layer"),
+    sorted_by=("lab", "host", "architecture"),
+)
+
+CONVOLUTIONS = Table(
+    "convolutions",
+    {
+        **_identity(("lab", "host", "engine")),
+        "kernel": _count(1),
+        "input_channels": _count(1),
+        "output_channels": _count(1),
+        "map_size": _count(1),
+        "regular_parameters": _count(1),
+        "separable_parameters": _count(1),
+        "regular_macs": _count(1),
+        "separable_macs": _count(1),
+        "separable_to_regular_macs_ratio": _positive(),
+        "regular_ms": _positive(),
+        "regular_low_ms": _positive(),
+        "regular_high_ms": _positive(),
+        "separable_ms": _positive(),
+        "separable_low_ms": _positive(),
+        "separable_high_ms": _positive(),
+        "separable_to_regular_time_ratio": _positive(),
+        "separable_to_regular_time_ratio_low": _positive(),
+        "separable_to_regular_time_ratio_high": _positive(),
+        "speed_verdict": _choice("faster", "slower", "noise"),
+    },
+    key=("lab", "host", "engine", "kernel", "input_channels", "output_channels", "map_size"),
+    sorted_by=("lab", "host", "engine", "kernel", "input_channels", "output_channels", "map_size"),
+    intervals={
+        "regular_ms": ("regular_low_ms", "regular_high_ms"),
+        "separable_ms": ("separable_low_ms", "separable_high_ms"),
+        "separable_to_regular_time_ratio": (
+            "separable_to_regular_time_ratio_low",
+            "separable_to_regular_time_ratio_high",
+        ),
+    },
+)
+
 AUDIT = Table(
     "audit",
     {
@@ -363,7 +416,7 @@ REASONS = (
     "other_hardware",
     "inside_noise",
 )
-KINDS = ("exact", "at_least", "at_most", "within", "order", "ratio")
+KINDS = ("exact", "at_least", "at_most", "within", "order", "ratio", "lead")
 
 CLAIMS = Table(
     "claims",
@@ -401,6 +454,8 @@ TABLES = {
         COST_LAYERS,
         LATENCY,
         SPARSE_PRODUCTS,
+        ARCHITECTURE_COSTS,
+        CONVOLUTIONS,
         AUDIT,
         SKIPPED,
         COMPARISONS,
