@@ -28,14 +28,28 @@ def reference_page() -> str:
     schema = json_schema()
     definitions = schema["$defs"]
     parts = [HEAD, *_section("Top level", schema, definitions)]
-    for name in ("Data", "Limits", "Benchmark", "Lab", "LabLimits", "Model", "Recipe", "Optimizer", "Calibration"):
+    for name in (
+        "Data",
+        "Limits",
+        "Benchmark",
+        "Lab",
+        "LabLimits",
+        "Model",
+        "Recipe",
+        "Optimizer",
+        "Elastic",
+        "Calibration",
+    ):
         parts += _section(name, definitions[name], definitions)
     parts.append("## Methods\n\nA variant is `{from: parent, method: name, ...}` with the keys of its method.\n")
     for name, method in METHODS.items():
         parts += _section(f"`{name}`", method.model_json_schema(by_alias=True), definitions, level=3)
     parts += _section("Studies", definitions["Studies"], definitions)
     for name, study in STUDIES.items():
-        parts += _section(f"`{name}`", study.model_json_schema(by_alias=True), definitions, level=3)
+        described = study.model_json_schema(by_alias=True)
+        parts += _section(f"`{name}`", described, definitions, level=3)
+        for part, section in described.get("$defs", {}).items():
+            parts += _section(part, section, definitions, level=4)
     return "\n".join(parts)
 
 
@@ -67,6 +81,8 @@ def _values(field: dict[str, Any]) -> str:
         return " or ".join(_values(option) for option in field["anyOf"])
     if "oneOf" in field:
         return "one method"
+    if "prefixItems" in field:
+        return f"[{', '.join(map(_values, field['prefixItems']))}]"
     if field.get("type") == "array":
         return f"list of {_values(field['items'])}"
     if field.get("type") == "object":
