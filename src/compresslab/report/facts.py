@@ -108,3 +108,96 @@ class HardestClass:
     recall_percent: float
     taken_for: str
     images: int
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A published number, what was measured for it, and the verdict with its reason (empty where there is none)."""
+
+    id: str
+    statements: Mapping[str, str]
+    published: float
+    measured: float
+    low: float
+    high: float
+    verdict: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Lead:
+    """One variant that was published ahead of another, in points of accuracy.
+
+    ``published_low`` and ``published_high`` are what two single runs over as many images leave open;
+    ``detectable_points`` is the smallest difference that one of our trainings would have shown on the same images.
+    """
+
+    claim: Claim
+    published_low: float
+    published_high: float
+    detectable_points: float
+
+    @property
+    def uncertainty_points(self) -> float:
+        """Half the width of what the two single runs leave open."""
+        return (self.published_high - self.published_low) / 2
+
+    @property
+    def shown_by_single_runs(self) -> bool:
+        """Whether the two published numbers alone could show who leads."""
+        return self.published_low > 0
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What an architecture costs; ``agree`` says whether formula, counter and library are one in every layer."""
+
+    parameters: int
+    macs: int
+    layers: int
+    agree: bool
+
+
+@dataclass(frozen=True)
+class Gain:
+    """How many times faster a separable convolution is than a regular one, and how many times less it multiplies."""
+
+    kernel: int
+    input_channels: int
+    output_channels: int
+    map_size: int
+    promised: float
+    measured: float
+    low: float
+    high: float
+    verdict: str
+
+    @property
+    def kept_percent(self) -> float:
+        """Share of the promised gain that the clock shows."""
+        return 100 * self.measured / self.promised
+
+
+@dataclass(frozen=True)
+class GainGroup:
+    """Cells of the grid of convolutions that share a kernel, a size of the map or a number of channels.
+
+    ``kept_percent`` is the median share of the promised gain that the clock shows.
+    """
+
+    value: int
+    cells: int
+    slower: int
+    kept_percent: float
+
+
+@dataclass(frozen=True)
+class Step:
+    """Time of a training step, and how many times as long it takes as the baseline's."""
+
+    variant: str
+    baseline: str
+    ms: float
+    ratio: float
+    low: float
+    high: float

@@ -9,13 +9,13 @@ from typing import Any
 
 from compresslab.report import break_even
 from compresslab.report.facts import BreakEven, Change, HardestClass, LayerError, Score, Size, Slimming
+from compresslab.report.findings_costs import CostFindings
+from compresslab.report.findings_published import PublishedFindings
 from compresslab.report.findings_speed import SpeedFindings
 from compresslab.report.lookup import records
 
-VERDICTS = ("reproduced", "exceeded", "not_reproduced", "not_comparable")
 
-
-class Findings(SpeedFindings):
+class Findings(SpeedFindings, CostFindings, PublishedFindings):
     """Facts of one lab, by the names that ``Lookup`` knows."""
 
     @property
@@ -105,28 +105,13 @@ class Findings(SpeedFindings):
         return LayerError(named, str(means.idxmax()), float(means.max()), last, float(means[last]))
 
     def trained(self, variant: str) -> Mapping[str, float] | None:
-        """Means over seeds of a training's last epoch, and its whole time in seconds."""
+        """Means over seeds of a training's kept epoch, and its whole time in seconds."""
         rows = self._rows("training", variant)
         if rows is None:
             return None
-        last = rows.groupby("seed").last().mean(numeric_only=True)
-        means = {str(name): float(value) for name, value in last.items()}
+        kept = rows[rows["kept"]].mean(numeric_only=True)
+        means = {str(name): float(value) for name, value in kept.items()}
         return {**means, "total_s": rows.groupby("seed")["epoch_s"].sum().mean()}
-
-    @property
-    def verdicts(self) -> Mapping[str, int]:
-        """Number of claims by verdict, every verdict named."""
-        table = self._evidence.table("claims")
-        found = {} if table is None else table["verdict"].value_counts().to_dict()
-        return {verdict: int(found.get(verdict, 0)) for verdict in VERDICTS}
-
-    def claims(self, verdict: str, language_tag: str) -> list[str]:
-        """Statements of the claims with this verdict."""
-        table = self._evidence.table("claims")
-        if table is None:
-            return []
-        column = "statement_zh" if language_tag.startswith("zh") else "statement_en"
-        return list(table[table["verdict"] == verdict][column])
 
     def slimming(self, variant: str) -> Slimming | None:
         """What pruning or clustering took away from a variant's parent."""

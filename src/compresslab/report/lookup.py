@@ -48,6 +48,11 @@ class Lookup:
         cell = rows[chosen & (rows["host"] == self._evidence.subject.host)]
         return None if cell.empty else {**records(cell)[0], "variant": self._names.resolved(variant)}
 
+    def _of_host(self, name: str) -> pd.DataFrame:
+        """Rows of the run's own host; none where the table is empty."""
+        table = self._evidence.tables[name]
+        return table[table["host"] == self._evidence.subject.host]
+
     def _rows(self, name: str, variant: str) -> pd.DataFrame | None:
         table, place = self._evidence.table(name), self._names.place(variant)
         if table is None or place is None:

@@ -164,6 +164,7 @@ TRAINING = Table(
         "validation_loss": _number(),
         "validation_accuracy_percent": _percent(),
         "learning_rate": _number(0),
+        "kept": _flag(),
         "epoch_s": _number(0),
     },
     key=(*_SEED, "epoch"),
@@ -348,6 +349,30 @@ CONVOLUTIONS = Table(
     },
 )
 
+TRAINING_STEPS = Table(
+    "training_steps",
+    {
+        **_identity(("lab", "host", "model", "variant", "architecture")),
+        "batch": _count(1),
+        "device": _text(),
+        "precision": _text(),
+        "step_ms": _positive(),
+        "step_low_ms": _positive(),
+        "step_high_ms": _positive(),
+        "images_per_s": _positive(),
+        "baseline_model": _text(),
+        "step_to_baseline_ratio": _positive(),
+        "step_to_baseline_ratio_low": _positive(),
+        "step_to_baseline_ratio_high": _positive(),
+    },
+    key=("lab", "host", "model", "variant"),
+    sorted_by=("lab", "host", "model", "variant"),
+    intervals={
+        "step_ms": ("step_low_ms", "step_high_ms"),
+        "step_to_baseline_ratio": ("step_to_baseline_ratio_low", "step_to_baseline_ratio_high"),
+    },
+)
+
 AUDIT = Table(
     "audit",
     {
@@ -456,6 +481,7 @@ TABLES = {
         SPARSE_PRODUCTS,
         ARCHITECTURE_COSTS,
         CONVOLUTIONS,
+        TRAINING_STEPS,
         AUDIT,
         SKIPPED,
         COMPARISONS,

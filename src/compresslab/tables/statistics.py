@@ -144,6 +144,20 @@ def difference(first: Estimate, second: Estimate) -> Estimate:
     return Estimate(value, value - below, value + above)
 
 
+def unpaired_difference_points(first_percent: float, second_percent: float, images: int) -> Estimate:
+    """First minus second of two accuracies of which only the percentages are known, each over ``images`` images.
+
+    Newcombe's interval (1998, Statistics in Medicine 17, method 10): the ``difference`` of two Wilson intervals. In
+    points. What two single runs show is what this interval leaves no doubt of.
+    """
+
+    def accuracy(percent: float) -> Estimate:
+        interval = binomtest(round(images * percent / 100), images).proportion_ci(CONFIDENCE, method="wilson")
+        return Estimate(percent, 100 * float(interval.low), 100 * float(interval.high))
+
+    return difference(accuracy(first_percent), accuracy(second_percent))
+
+
 def quotient(numerator: Estimate, denominator: Estimate) -> Estimate:
     """Quotient of two independent positive estimates: their ``difference`` on the logarithmic scale.
 

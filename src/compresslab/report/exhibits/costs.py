@@ -34,6 +34,19 @@ def sizes(evidence: Evidence, language: Language) -> Sheet | None:
     return builder.sheet()
 
 
+def costs(evidence: Evidence, language: Language) -> Sheet | None:
+    """What every variant stores and what one inference computes and holds."""
+    table = evidence.table("costs")
+    if table is None:
+        return None
+    builder = Builder(language).code("variant", variant_names(table))
+    for column in ("parameters", "nonzero_parameters", "macs"):
+        builder.numbers(column, table[column], count)
+    for column in ("weight_bytes", "file_bytes", "file_gz_bytes", "activation_bytes", "activation_peak_bytes"):
+        builder.numbers(column, table[column], lambda value: significant(value / 1024))
+    return builder.sheet()
+
+
 def pruning(evidence: Evidence, language: Language, chosen: Sequence[str]) -> Sheet | None:
     """Weights, zeros and bytes of some variants, parents and children; the gzip file as a share of the parent's."""
     found, names = Findings(evidence), Names(evidence.subject)

@@ -5,8 +5,8 @@ Every function takes what is known of a run and a language and returns a ``Sheet
 
 from collections.abc import Callable
 
-from compresslab.report.exhibits.claims import claims
-from compresslab.report.exhibits.costs import pruning, sizes, sparse_products
+from compresslab.report.exhibits.claims import claims, leads
+from compresslab.report.exhibits.costs import costs, pruning, sizes, sparse_products
 from compresslab.report.exhibits.experiment import architecture, counts, files, settings, variants
 from compresslab.report.exhibits.hosts import host
 from compresslab.report.exhibits.quality import (
@@ -21,6 +21,7 @@ from compresslab.report.exhibits.quality import (
 )
 from compresslab.report.exhibits.sheets import Sheet
 from compresslab.report.exhibits.speed import audit, engines, frameworks, latency, same_engine, skipped, speed, start
+from compresslab.report.exhibits.studies import architecture_costs, convolutions, training_steps
 
 SHEETS: dict[str, Callable[..., Sheet | None]] = {
     function.__name__: function
@@ -31,6 +32,7 @@ SHEETS: dict[str, Callable[..., Sheet | None]] = {
             variants,
             settings,
             architecture,
+            costs,
             sizes,
             pruning,
             sparse_products,
@@ -39,6 +41,7 @@ SHEETS: dict[str, Callable[..., Sheet | None]] = {
             same_engine,
         ),
         *(accuracy, by_class, recall, comparisons, layers, activation_errors, training, fine_tuning),
-        *(latency, start, speed, audit, skipped, claims, host),
+        *(latency, start, speed, audit, skipped, claims, leads, host),
+        *(architecture_costs, convolutions, training_steps),
     )
 }
