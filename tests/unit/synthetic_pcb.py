@@ -12,7 +12,6 @@ import synthetic_report
 
 from compresslab.artifacts import write_json
 from compresslab.tables.claims import read_claims
-from compresslab.tables.collect import write_table
 from compresslab.tables.verdicts import RunFacts, evaluate_claims
 
 LAB, HOST = "pcb-frameworks", "local"
@@ -207,8 +206,7 @@ def write_run(folder: Path, embedded: bool = False, scale: str = "full") -> dict
         "pair_card": folder / "deeppcb-pair.json",
         "host": folder / "local.host.json",
     }
-    for name, table in tables().items():
-        write_table(paths["tables"] / f"{name}.csv", table)
+    synthetic_report.write_tables(paths["tables"], tables())
     for path, card in zip((paths["card"], paths["pair_card"]), cards(), strict=True):
         write_json(path, card | {"embedded": embedded, "source": source})
     write_json(paths["host"], synthetic_report.host_card())
@@ -303,6 +301,7 @@ def _training() -> pd.DataFrame:
                         "validation_loss": 0.1 + far / 25,
                         "validation_accuracy_percent": best - 0.8 * far + 0.05 * seed,
                         "learning_rate": 0.002,
+                        "kept": epoch == settings["epochs"],
                         "epoch_s": 21.0 if name.startswith("numpy") else 3.1,
                     }
                 )

@@ -5,6 +5,7 @@
 
 import math
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from compresslab.config.methods.quantize_numpy import Parameters
 from compresslab.data.preprocessing import Preprocessing
 from compresslab.models.numpy.network import Layer, Network, save
 from compresslab.tables.collect import write_table
-from compresslab.tables.schemas import SPARSE_PRODUCTS
+from compresslab.tables.schemas import TABLES
 
 LAB, MODEL, HOST = "mnist-integer", "gapcnn", "local"
 SEEDS = (0, 1, 2)
@@ -73,7 +74,6 @@ def tables() -> dict[str, pd.DataFrame]:
         "cost_layers": _cost_layers(),
         "latency": (latency := _latency()),
         "speed": _speed(latency),
-        "sparse_products": SPARSE_PRODUCTS.empty(),
         "comparisons": _comparisons(random),
         "layers": _layers(),
         "audit": _audit(),
@@ -232,6 +232,12 @@ def subject() -> dict:
     }
 
 
+def write_tables(folder: Path, made: Mapping[str, pd.DataFrame]) -> None:
+    """Write every table that a lab has; those that nothing was made for have no rows."""
+    for name, known in TABLES.items():
+        write_table(folder / f"{name}.csv", made.get(name, known.empty()))
+
+
 def write_run(folder: Path, embedded: bool = False, scale: str = "full") -> dict[str, Path]:
     """Write the make-believe run below ``folder`` and return where its parts lie."""
     paths = {
@@ -242,8 +248,7 @@ def write_run(folder: Path, embedded: bool = False, scale: str = "full") -> dict
         "host": folder / "local.host.json",
         "subject": folder / "subject.json",
     }
-    for name, table in tables().items():
-        write_table(paths["tables"] / f"{name}.csv", table)
+    write_tables(paths["tables"], tables())
     for name, network in networks().items():
         save(network, paths["networks"] / name / "model.npz")
     for name, arrays in predictions().items():
@@ -341,6 +346,7 @@ def _training() -> pd.DataFrame:
                 "validation_loss": 0.8 / epoch + 0.02 * seed,
                 "validation_accuracy_percent": 97.6 - 12 / epoch**1.5 - 0.2 * seed,
                 "learning_rate": 0.01 / epoch,
+                "kept": epoch == 5,
                 "epoch_s": 11.2,
             }
             for seed in SEEDS

@@ -19,7 +19,8 @@ from compresslab.engines.layout import normalized_channels_first
 from compresslab.models.torch.artifact import build
 from compresslab.train.loop import TrainingData, TrainingError, TrainingResult, batches
 from compresslab.train.schedules import learning_rate
-from compresslab.train.torch.classifier import choose_device, initialize, make_optimizer, train
+from compresslab.train.torch.classifier import initialize, make_optimizer, train
+from compresslab.train.torch.hardware import choose_device
 
 TRAIN = textures(150, seed=1)
 VALIDATION = textures(70, seed=2)

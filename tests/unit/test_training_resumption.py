@@ -136,7 +136,10 @@ def test_another_fingerprint_starts_afresh_and_says_so(tmp_path: Path) -> None:
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.data())
 def test_a_damaged_checkpoint_is_never_used(tmp_path: Path, data: st.DataObject) -> None:
-    checkpoint.save(tmp_path, "same", [{"epoch": 1, "train_loss": 0.125}], b"weights" * 20)
+    kept = data.draw(st.sampled_from([None, b"earlier" * 20]))
+    saved = checkpoint.Checkpoint([{"epoch": 1, "train_loss": 0.125}], b"weights" * 20, kept)
+    checkpoint.save(tmp_path, "same", saved)
+    assert checkpoint.load(tmp_path, "same", pytest.fail) == saved
     whole = (tmp_path / "checkpoint").read_bytes()
     position = data.draw(st.integers(0, len(whole) - 1))
     if data.draw(st.booleans()):

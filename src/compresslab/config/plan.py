@@ -15,7 +15,7 @@ from compresslab.config.experiment import Experiment, Lab, LabLimits, Limits, Mo
 from compresslab.config.inventory import architecture_module, module_name
 from compresslab.config.method import Method
 from compresslab.config.study import Study
-from compresslab.config.training import FineTuning, Optimization, Recipe
+from compresslab.config.training import Optimization, Recipe, merged
 
 Choice = TypeVar("Choice")
 
@@ -25,8 +25,6 @@ FRAMEWORKS_OF_WEIGHTS = ("torch", "tensorflow")
 STUDY_SHARE = 150
 """A study times each of its cells for this part of a session's seconds per cell, in every round."""
 
-FROM_RECIPE = ("batch", "augmentation", "label_smoothing", "threads", "device")
-"""What a training that goes on from a parent takes from the model's recipe."""
 
 LAYER_IMAGES = 256
 """Training images over which layers are compared: enough for three digits of a relative error."""
@@ -364,15 +362,10 @@ def _variants(experiment: Experiment) -> Iterator[Variant]:
 
 
 def _with_recipe(method: Method, model: Model, limits: Limits) -> Method:
-    """A method that trains, with the model's recipe under its own settings, epochs and batch capped by the scale.
-
-    A training that goes on from a parent has its own epochs, rate and schedule.
-    """
+    """A method that trains, with the model's recipe under its own settings, epochs and batch capped by the scale."""
     if not isinstance(method, Optimization):
         return method
-    inherited = FROM_RECIPE if isinstance(method, FineTuning) else Recipe.model_fields
-    settings = {name: getattr(model.train, name) for name in inherited}
-    settings |= {name: getattr(method, name) for name in method.model_fields_set}
+    settings = merged(method, model.train)
     for name in ("epochs", "batch"):
         cap = getattr(limits, name)
         if cap is not None:

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
-from compresslab.config.experiment import Experiment, Lab, Model
+from compresslab.config.experiment import METHODS, Experiment, Lab, Model
 from compresslab.config.inventory import architecture_arguments, architectures, datasets, engines
 from compresslab.config.method import Method
 from compresslab.config.problems import did_you_mean
 from compresslab.config.study import Study
+from compresslab.config.training import Optimization, merged
 
 Finding = tuple[tuple[str | int, ...], str]
 
@@ -88,6 +89,34 @@ def _in_model(name: str, model: Model) -> Iterator[Finding]:
             yield ("variants", variant, "from"), message
         for message in _unfit_architecture(name, model, method):
             yield ("variants", variant, "method"), message
+    # Variants that share a setting of the recipe share its mistake.
+    yield from dict.fromkeys(_training_mistakes(model))
+
+
+def _training_mistakes(model: Model) -> Iterator[Finding]:
+    """Every setting must be known to the framework that trains, and all of a training must hold together."""
+    for variant, method in model.variants.items():
+        if not isinstance(method, Optimization):
+            continue
+        settings = merged(method, model.train)
+        for name, known in method.known.items():
+            if name in settings and settings[name] not in known:
+                place = ("variants", variant) if name in method.model_fields_set else ("train",)
+                yield (*place, name), _unknown_setting(method, name, settings[name])
+        if message := method.model_copy(update=settings).contradiction():
+            yield ("variants", variant), message
+
+
+def _unknown_setting(method: Method, name: str, value: object) -> str:
+    """Say which methods of the same kind, from data or from a parent, know what this one does not."""
+    alike = {
+        other: known
+        for other, parameters in METHODS.items()
+        if (known := getattr(parameters, "known", None)) is not None and bool(parameters.reads) == bool(method.reads)
+    }
+    knowing = [other for other, known in alike.items() if value in known.get(name, (value,))]
+    verb = "do" if len(knowing) > 1 else "does"
+    return f"method '{method.method}' knows no {name} '{value}'; {', '.join(knowing)} {verb}"
 
 
 def _architecture_mistakes(name: str, model: Model) -> Iterator[Finding]:

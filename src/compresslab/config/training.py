@@ -1,7 +1,7 @@
 """How a model is trained: the recipe that all frameworks understand."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -17,8 +17,28 @@ class Optimizer(Section):
     weight_decay: float = Field(0.0, ge=0, description="Weight decay.")
 
 
+class Elastic(Section):
+    """Elastic distortion after Simard, Steinkraus and Platt (ICDAR 2003), whose values for 28 x 28 digits are these."""
+
+    strength_px: float = Field(
+        34.0,
+        ge=0,
+        description="Displacements are drawn from -1 to 1 for every pixel, smoothed, and multiplied by this.",
+    )
+    smoothness_px: float = Field(4.0, gt=0, description="Standard deviation of the Gaussian that smooths them.")
+
+
+Known = Mapping[str, tuple[object, ...]]
+"""Of some settings of a training, the values that a framework knows; it knows all values of the others."""
+
+KNOWN_IN_TENSORFLOW: Known = {"precision": ("float32",), "ema": (None,), "augmentation": ("none", "symmetries")}
+KNOWN_IN_NUMPY: Known = {**KNOWN_IN_TENSORFLOW, "device": ("auto", "cpu")}
+
+
 class Optimization(Section):
     """What every training has: from first weights, or on from a parent's."""
+
+    known: ClassVar[Known] = {}
 
     epochs: int = Field(5, ge=1, description="Passes over the training split.")
     batch: int = Field(64, ge=1, description="Images per step.")
@@ -27,17 +47,46 @@ class Optimization(Section):
         "constant", description="How the learning rate changes over the training."
     )
     step_epochs: int | None = Field(None, ge=1, description="Epochs between two halvings of a `step` schedule.")
-    augmentation: Literal["none", "symmetries"] = Field(
-        "none", description="`symmetries`: in every epoch each image is turned by quarter turns and mirrored at random."
+    augmentation: Literal["none", "symmetries", "elastic"] = Field(
+        "none",
+        description="`symmetries`: in every epoch each image is turned by quarter turns and mirrored at random; "
+        "`elastic`: it is distorted like rubber (PyTorch only).",
     )
+    elastic: Elastic = Field(default_factory=Elastic, description="Settings of `augmentation: elastic`.")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Label smoothing of the cross-entropy.")
+    precision: Literal["float32", "bfloat16", "auto"] = Field(
+        "float32",
+        description="Of the products in forward and backward pass; weights stay float32. `bfloat16` is for PyTorch "
+        "only; `auto` takes it where the device computes it in hardware.",
+    )
+    ema: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Decay per step of an exponential moving average of the weights, which is then what is validated "
+        "and kept (PyTorch only).",
+    )
+    keep: Literal["last", "best"] = Field(
+        "last", description="Which epoch's weights are kept: the last, or the best on the validation split."
+    )
+    patience: int | None = Field(
+        None, ge=1, description="Epochs without a better one after which a training ends; needs `keep: best`."
+    )
     threads: int = Field(1, ge=1, description="Threads of a training on the CPU; part of the result's identity.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto` takes a GPU when there is one.")
 
-    @model_validator(mode="after")
-    def _step_needs_epochs(self) -> Self:
+    def contradiction(self) -> str | None:
+        """What two settings say against each other, or None."""
         if self.schedule == "step" and self.step_epochs is None:
-            raise ValueError("schedule 'step' needs step_epochs")
+            return "schedule 'step' needs step_epochs"
+        if self.patience is not None and self.keep != "best":
+            return "patience needs keep: best"
+        return None
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        if message := self.contradiction():
+            raise ValueError(message)
         return self
 
     @classmethod
@@ -61,3 +110,14 @@ class FineTuning(Optimization):
     optimizer: Optimizer = Field(
         default_factory=lambda: Optimizer(lr=0.0001), description="Optimizer and its settings; `lr` is 0.0001 if unset."
     )
+
+
+FROM_RECIPE = ("batch", "augmentation", "elastic", "label_smoothing", "precision", "threads", "device")
+"""What a training that goes on from a parent takes from the model's recipe: not epochs, rate and schedule."""
+
+
+def merged(training: Optimization, recipe: Recipe) -> dict[str, Any]:
+    """Return the settings of a training: those that it sets itself, over those that it takes from the recipe."""
+    taken = FROM_RECIPE if isinstance(training, FineTuning) else Recipe.model_fields
+    settings = {name: getattr(recipe, name) for name in taken}
+    return settings | {name: getattr(training, name) for name in training.model_fields_set}

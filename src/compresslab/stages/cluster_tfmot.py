@@ -28,7 +28,7 @@ def _cluster(job: Job, fingerprint: str) -> Trained:
     artifact.save(options.model, parent)
     for layer, count in clustered.distinct_weights.items():
         log.info("%s: %d distinct weights", layer, count)
-    return Trained(clustered.training.history, {"distinct_weights": clustered.distinct_weights})
+    return Trained.of(clustered.training, {"distinct_weights": clustered.distinct_weights})
 
 
 if __name__ == "__main__":

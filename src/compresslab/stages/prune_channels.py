@@ -28,7 +28,7 @@ def _prune(job: Job, fingerprint: str) -> Trained:
     artifact.save(options.model, replace(parent, arguments={**parent.arguments, "widths": list(widths)}))
     # A network that the file does not rebuild would be found out only where it is used.
     artifact.load(options.model)
-    return Trained(result.history, {"widths": list(widths)})
+    return Trained.of(result, {"widths": list(widths)})
 
 
 if __name__ == "__main__":

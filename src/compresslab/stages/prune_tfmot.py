@@ -26,7 +26,7 @@ def _prune(job: Job, fingerprint: str) -> Trained:
     artifact.save(options.model, parent)
     for layer, percent in pruned.sparsity_percent.items():
         log.info("%s: %.2f %% of the weights are zero", layer, percent)
-    return Trained(pruned.training.history, {"sparsity_percent": pruned.sparsity_percent})
+    return Trained.of(pruned.training, {"sparsity_percent": pruned.sparsity_percent})
 
 
 if __name__ == "__main__":

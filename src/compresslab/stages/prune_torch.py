@@ -25,7 +25,7 @@ def _prune(job: Job, fingerprint: str) -> Trained:
     make_permanent(model.module)
     found = {"sparsity_percent": checked_sparsity(model.module, sparsity)}
     artifact.save(options.model, model)
-    return Trained(result.history, found)
+    return Trained.of(result, found)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def _quantize(job: Job, fingerprint: str) -> Trained:
         quantized.agreement.same_answers_percent,
     )
     found = {"same_answers_as_fake_quantized_percent": quantized.agreement.same_answers_percent}
-    return Trained(quantized.training.history, found)
+    return Trained.of(quantized.training, found)
 
 
 if __name__ == "__main__":

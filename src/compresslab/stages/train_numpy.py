@@ -24,7 +24,7 @@ def _train(job: Job, fingerprint: str) -> Trained:
     recipe = Recipe.model_validate(spec["parameters"])
     trained, result = train(network, data, recipe, spec["seed"], options.state, fingerprint, log.info)
     save(trained, options.model)
-    return Trained(result.history)
+    return Trained.of(result)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def _train(job: Job, fingerprint: str) -> Trained:
         network, spec["architecture"], card.image_shape, data.preprocessing, tuple(card.classes), spec["arguments"]
     )
     artifact.save(options.model, model)
-    return Trained(result.history)
+    return Trained.of(result)
 
 
 if __name__ == "__main__":

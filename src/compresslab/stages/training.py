@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from compresslab.artifacts import canonical_json, file_sha256, read_json, text_sha256, write_text
 from compresslab.stages.card import variant_card, write_card
 from compresslab.stages.command import Job, log, variant_parser
 
 if TYPE_CHECKING:
-    from compresslab.train.loop import Row, TrainingData
+    from compresslab.train.loop import Row, TrainingData, TrainingResult
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,11 @@ class Trained:
 
     history: "list[Row]"
     found: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, result: "TrainingResult", found: Mapping[str, Any] | None = None) -> Self:
+        """Take a training's history, and what its host decided beside what was ``found``."""
+        return cls(result.history, {**result.conditions, **(found or {})})
 
 
 def training_parser(description: str | None, *, model: str, parent: str | None = None) -> argparse.ArgumentParser:

@@ -1,7 +1,8 @@
 """What a training needs to go on after it was killed, as if it had never stopped.
 
 A state folder holds ``checkpoint`` (one line of JSON with the fingerprint of what is trained, its history and a
-SHA-256, then the framework's own snapshot), ``lock``, and ``owner.json`` (who holds the lock).
+SHA-256, then the framework's own snapshot, and that of the epoch whose weights are kept where this is an earlier one),
+``lock``, and ``owner.json`` (who holds the lock).
 A checkpoint is renamed into place when it is complete.
 """
 
@@ -47,17 +48,27 @@ def locked(state: Path, log: Log) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a training stands: a row per epoch that is done, and its framework's snapshot after the last one."""
+    """Where a training stands: a row per epoch that is done, and its framework's snapshot after the last one.
+
+    ``kept`` is the snapshot of the epoch whose weights are kept; None when that is the last one.
+    """
 
     history: list[dict[str, float]]
     snapshot: bytes
+    kept: bytes | None = None
 
 
-def save(state: Path, fingerprint: str, history: list[dict[str, float]], snapshot: bytes) -> None:
+def save(state: Path, fingerprint: str, saved: Checkpoint) -> None:
     """Replace the checkpoint."""
-    described = {"fingerprint": fingerprint, "history": history, "sha256": _digest(history, snapshot)}
-    with written_whole(_checkpoint(state)) as temporary:
-        temporary.write_bytes(json.dumps(described).encode() + b"\n" + snapshot)
+    described = {
+        "fingerprint": fingerprint,
+        "history": saved.history,
+        "snapshot_bytes": len(saved.snapshot),
+        "sha256": _digest(saved),
+    }
+    with written_whole(_checkpoint(state)) as temporary, temporary.open("wb") as file:
+        for part in (json.dumps(described).encode(), b"\n", saved.snapshot, saved.kept or b""):
+            file.write(part)
 
 
 def load(state: Path, fingerprint: str, log: Log) -> Checkpoint | None:
@@ -68,11 +79,12 @@ def load(state: Path, fingerprint: str, log: Log) -> Checkpoint | None:
     path = _checkpoint(state)
     if not path.exists():
         return None
-    header, _, snapshot = path.read_bytes().partition(b"\n")
+    header, _, content = path.read_bytes().partition(b"\n")
     try:
         described = json.loads(header)
-        found, history = described["fingerprint"], described["history"]
-        intact = described["sha256"] == _digest(history, snapshot)
+        found, size = described["fingerprint"], described["snapshot_bytes"]
+        saved = Checkpoint(described["history"], content[:size], content[size:] or None)
+        intact = described["sha256"] == _digest(saved)
     except (ValueError, KeyError, TypeError):
         intact = False
     if not intact:
@@ -81,7 +93,7 @@ def load(state: Path, fingerprint: str, log: Log) -> Checkpoint | None:
     if found != fingerprint:
         log(f"starting afresh: {path} is of another configuration, code, data set or library version")
         return None
-    return Checkpoint(history, snapshot)
+    return saved
 
 
 def discard(state: Path) -> None:
@@ -106,8 +118,11 @@ def discard(state: Path) -> None:
         lock.release()
 
 
-def _digest(history: list[dict[str, float]], snapshot: bytes) -> str:
-    return hashlib.sha256(json.dumps(history).encode() + snapshot).hexdigest()
+def _digest(saved: Checkpoint) -> str:
+    digest = hashlib.sha256(json.dumps([saved.history, len(saved.snapshot)]).encode())
+    digest.update(saved.snapshot)
+    digest.update(saved.kept or b"")
+    return digest.hexdigest()
 
 
 def _checkpoint(state: Path) -> Path:

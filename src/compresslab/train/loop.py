@@ -7,8 +7,8 @@ to the workflow (the thread count is the recipe's), not on how often the trainin
 import math
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -32,10 +32,15 @@ class TrainingError(ValueError):
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """The history (a row per epoch) and after how many epochs an interrupted training was taken up."""
+    """The history (a row per epoch) and after how many epochs an interrupted training was taken up.
+
+    ``kept`` is true in the row whose weights the learner ended with. ``conditions`` are what the host decided: the
+    device, and in PyTorch the precision.
+    """
 
     history: list[Row]
     resumed_after: int
+    conditions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -91,47 +96,44 @@ def run(
     fingerprint: str,
     log: checkpoint.Log = log_line,
 ) -> TrainingResult:
-    """Train on ``images``, uint8 (N,H,W,C), for the recipe's epochs.
+    """Train on ``images``, uint8 (N,H,W,C), for the recipe's epochs, or until its patience is at an end.
 
-    After every epoch the training's state goes to the folder ``state``, from which a training of the same
-    ``fingerprint`` is taken up; call ``checkpoint.discard(state)`` when the results are written. ``learning_rate`` in
-    the history is the one of the epoch's last step. Raises TrainingError when the loss is no longer finite.
+    The learner ends with the weights of the epoch that the recipe keeps. After every epoch the training's state goes to
+    the folder ``state``, from which a training of the same ``fingerprint`` is taken up; call
+    ``checkpoint.discard(state)`` when the results are written. ``learning_rate`` in the history is the one of the
+    epoch's last step. Raises TrainingError when the loss is no longer finite.
     """
     samples = len(images)
     with checkpoint.locked(state, log):
-        history = _taken_up(learner, state, fingerprint, recipe.epochs, log)
+        history, kept = _taken_up(learner, state, fingerprint, recipe.epochs, log)
         resumed_after = len(history)
-        steps_per_epoch = math.ceil(samples / recipe.batch)
         with _progress_bar(samples, resumed_after, recipe.epochs) as bar:
-            for epoch in range(resumed_after + 1, recipe.epochs + 1):
-                started = time.perf_counter()
-                rate = 0.0
-                if recipe.augmentation == "symmetries":
-                    learner.show(augmented(images, seed, epoch))
-                for step, positions in enumerate(batches(samples, recipe.batch, seed, epoch)):
-                    rate = learning_rate(recipe, (epoch - 1) * steps_per_epoch + step, steps_per_epoch)
-                    learner.step(positions, rate)
-                    bar.update(len(positions))
-                running = learner.running()
-                if not math.isfinite(running.loss):
-                    raise TrainingError(
-                        f"the loss of epoch {epoch} is {running.loss}; lower the learning rate {recipe.optimizer.lr}"
-                    )
-                validation = learner.validate()
-                history.append(
-                    {
-                        "epoch": epoch,
-                        "train_loss": running.loss,
-                        "train_accuracy_percent": running.accuracy_percent,
-                        "validation_loss": validation.loss,
-                        "validation_accuracy_percent": validation.accuracy_percent,
-                        "learning_rate": rate,
-                        "epoch_s": time.perf_counter() - started,
-                    }
-                )
-                checkpoint.save(state, fingerprint, history, learner.snapshot())
+            while len(history) < recipe.epochs and not _out_of_patience(history, recipe):
+                history.append(_epoch(learner, images, recipe, seed, len(history) + 1, bar))
+                snapshot = learner.snapshot()
+                kept = snapshot if kept_epoch(history, recipe.keep) == len(history) else kept
+                checkpoint.save(state, fingerprint, _standing(history, snapshot, kept))
                 log(_epoch_line(history[-1], recipe.epochs, samples))
-    return TrainingResult(history, resumed_after)
+        epoch = kept_epoch(history, recipe.keep)
+        if epoch < len(history):
+            assert kept is not None, "an epoch was the best when it ended"
+            learner.restore(kept)
+            log(f"keeping the weights of epoch {epoch}, the best of {len(history)} on the validation split")
+    return TrainingResult([_marked(row, epoch) for row in history], resumed_after)
+
+
+def kept_epoch(history: Sequence[Row], keep: str) -> int:
+    """Return the number of the epoch whose weights are kept: the last, or the best on the validation split.
+
+    The best has the highest accuracy; of equals, the lowest loss, then the earliest.
+    """
+    if keep == "last":
+        return len(history)
+
+    def quality(row: Row) -> tuple[float, float, float]:
+        return row["validation_accuracy_percent"], -row["validation_loss"], -row["epoch"]
+
+    return int(max(history, key=quality)["epoch"])
 
 
 def batches(samples: int, batch: int, seed: int, epoch: int) -> Iterator[np.ndarray]:
@@ -144,14 +146,67 @@ def batches(samples: int, batch: int, seed: int, epoch: int) -> Iterator[np.ndar
         yield order[start : start + batch]
 
 
-def _taken_up(learner: Learner, state: Path, fingerprint: str, epochs: int, log: checkpoint.Log) -> list[Row]:
-    """Restore the last checkpoint and return its history; an empty one where there is none."""
+def _taken_up(
+    learner: Learner, state: Path, fingerprint: str, epochs: int, log: checkpoint.Log
+) -> tuple[list[Row], bytes | None]:
+    """Restore the last checkpoint; return its history and the kept snapshot, or nothing of both where there is none."""
     saved = checkpoint.load(state, fingerprint, log)
     if saved is None:
-        return []
+        return [], None
     learner.restore(saved.snapshot)
     log(f"taking up the training after epoch {len(saved.history)} of {epochs}")
-    return saved.history
+    return saved.history, saved.kept or saved.snapshot
+
+
+def _standing(history: list[Row], snapshot: bytes, kept: bytes | None) -> checkpoint.Checkpoint:
+    return checkpoint.Checkpoint(history, snapshot, None if kept is snapshot else kept)
+
+
+def _marked(row: Row, kept: int) -> Row:
+    """Say of an epoch whether its weights are kept, before its time, which alone differs from one run to another."""
+    seconds = row["epoch_s"]
+    same = {name: value for name, value in row.items() if name != "epoch_s"}
+    return {**same, "kept": row["epoch"] == kept, "epoch_s": seconds}
+
+
+def _out_of_patience(history: Sequence[Row], recipe: Optimization) -> bool:
+    if recipe.patience is None or not history:
+        return False
+    return len(history) - kept_epoch(history, recipe.keep) >= recipe.patience
+
+
+def _epoch(learner: Learner, images: np.ndarray, recipe: Optimization, seed: int, epoch: int, bar: tqdm) -> Row:
+    """Train for one epoch, counted from 1, and validate; return its row of the history."""
+    started = time.perf_counter()
+    rate = _steps(learner, images, recipe, seed, epoch, bar)
+    running = learner.running()
+    if not math.isfinite(running.loss):
+        raise TrainingError(
+            f"the loss of epoch {epoch} is {running.loss}; lower the learning rate {recipe.optimizer.lr}"
+        )
+    validation = learner.validate()
+    return {
+        "epoch": epoch,
+        "train_loss": running.loss,
+        "train_accuracy_percent": running.accuracy_percent,
+        "validation_loss": validation.loss,
+        "validation_accuracy_percent": validation.accuracy_percent,
+        "learning_rate": rate,
+        "epoch_s": time.perf_counter() - started,
+    }
+
+
+def _steps(learner: Learner, images: np.ndarray, recipe: Optimization, seed: int, epoch: int, bar: tqdm) -> float:
+    """Make the updates of one epoch; return the learning rate of the last one."""
+    steps_per_epoch = math.ceil(len(images) / recipe.batch)
+    rate = 0.0
+    if recipe.augmentation == "symmetries":
+        learner.show(augmented(images, seed, epoch))
+    for step, positions in enumerate(batches(len(images), recipe.batch, seed, epoch)):
+        rate = learning_rate(recipe, (epoch - 1) * steps_per_epoch + step, steps_per_epoch)
+        learner.step(positions, rate)
+        bar.update(len(positions))
+    return rate
 
 
 def _progress_bar(samples: int, done: int, epochs: int) -> tqdm:

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from compresslab.config.method import Method
-from compresslab.config.training import FineTuning
+from compresslab.config.training import KNOWN_IN_TENSORFLOW, FineTuning, Known
 
 
 class Parameters(FineTuning, Method):
@@ -14,6 +14,7 @@ class Parameters(FineTuning, Method):
     artifact: ClassVar[str] = "model.safetensors"
     makes: ClassVar[str] = "tensorflow"
     reads: ClassVar[tuple[str, ...]] = ("tensorflow",)
+    known: ClassVar[Known] = KNOWN_IN_TENSORFLOW
 
     method: Literal["cluster-tfmot"] = Field("cluster-tfmot", description="Share weights within layers.")
     clusters: int = Field(16, ge=2, le=256, description="Distinct weights per layer, at most.")

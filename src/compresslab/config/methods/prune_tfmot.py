@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from compresslab.config.method import Method
-from compresslab.config.training import FineTuning
+from compresslab.config.training import KNOWN_IN_TENSORFLOW, FineTuning, Known
 
 
 class Parameters(FineTuning, Method):
@@ -14,6 +14,7 @@ class Parameters(FineTuning, Method):
     artifact: ClassVar[str] = "model.safetensors"
     makes: ClassVar[str] = "tensorflow"
     reads: ClassVar[tuple[str, ...]] = ("tensorflow",)
+    known: ClassVar[Known] = KNOWN_IN_TENSORFLOW
 
     method: Literal["prune-tfmot"] = Field("prune-tfmot", description="Prune a TensorFlow network.")
     sparsity: float = Field(0.5, gt=0, lt=1, description="Share of zeros in the weights of every layer.")

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from compresslab.config.method import Method
-from compresslab.config.training import Recipe
+from compresslab.config.training import KNOWN_IN_NUMPY, Known, Recipe
 
 
 class Parameters(Recipe, Method):
@@ -13,6 +13,7 @@ class Parameters(Recipe, Method):
 
     artifact: ClassVar[str] = "model.npz"
     makes: ClassVar[str] = "numpy"
+    known: ClassVar[Known] = KNOWN_IN_NUMPY
 
     method: Literal["train-numpy"] = Field("train-numpy", description="Train in NumPy.")
 

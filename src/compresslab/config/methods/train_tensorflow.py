@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from compresslab.config.method import Method
-from compresslab.config.training import Recipe
+from compresslab.config.training import KNOWN_IN_TENSORFLOW, Known, Recipe
 
 
 class Parameters(Recipe, Method):
@@ -13,6 +13,7 @@ class Parameters(Recipe, Method):
 
     artifact: ClassVar[str] = "model.safetensors"
     makes: ClassVar[str] = "tensorflow"
+    known: ClassVar[Known] = KNOWN_IN_TENSORFLOW
 
     method: Literal["train-tensorflow"] = Field("train-tensorflow", description="Train in TensorFlow.")
 

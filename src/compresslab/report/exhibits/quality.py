@@ -138,16 +138,16 @@ def activation_errors(evidence: Evidence, language: Language) -> Sheet | None:
 
 
 def training(evidence: Evidence, language: Language) -> Sheet | None:
-    """The last epoch of every training that began with fresh weights, and its time."""
-    return _last_epochs(evidence, language, fresh=True)
+    """The kept epoch of every training that began with fresh weights, and its time."""
+    return _kept_epochs(evidence, language, fresh=True)
 
 
 def fine_tuning(evidence: Evidence, language: Language) -> Sheet | None:
-    """The last epoch of every training that went on from a parent's weights, and its time."""
-    return _last_epochs(evidence, language, fresh=False)
+    """The kept epoch of every training that went on from a parent's weights, and its time."""
+    return _kept_epochs(evidence, language, fresh=False)
 
 
-def _last_epochs(evidence: Evidence, language: Language, fresh: bool) -> Sheet | None:
+def _kept_epochs(evidence: Evidence, language: Language, fresh: bool) -> Sheet | None:
     table = evidence.table("training")
     if table is None:
         return None
@@ -156,7 +156,7 @@ def _last_epochs(evidence: Evidence, language: Language, fresh: bool) -> Sheet |
     if table.empty:
         return None
     groups = table.groupby(["model", "variant", "seed"], sort=False)
-    rows = groups.last().reset_index().assign(total_s=groups["epoch_s"].sum().to_numpy())
+    rows = table[table["kept"]].assign(total_s=groups["epoch_s"].transform("sum"))
     builder = Builder(language).code("variant", variant_names(rows)).numbers("seed", rows["seed"], count)
     builder.numbers("epoch", rows["epoch"], count)
     for column in ("train_loss", "train_accuracy_percent", "validation_loss", "validation_accuracy_percent", "total_s"):

@@ -4,6 +4,7 @@
 """
 
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,8 @@ def fine_tune(
     learner = TensorFlowLearner(network, data, recipe, callback)
     # With `auto` a restart may find another device, whose sums have other bits.
     fingerprint = f"{fingerprint} on {device()}"
-    return run(learner, data.training.images, recipe, seed, state, fingerprint, log)
+    result = run(learner, data.training.images, recipe, seed, state, fingerprint, log)
+    return replace(result, conditions={"device": device()})
 
 
 def initialize(network: keras.Model, initialization: str, seed: int) -> None:

@@ -1,10 +1,7 @@
 """Training of a classifier in PyTorch: the whole data set as one tensor, the same bits every time."""
 
 import io
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +9,13 @@ import torch
 from torch import nn
 
 from compresslab.config.training import Optimization, Optimizer, Recipe
-from compresslab.data.prepared import Split
-from compresslab.data.preprocessing import Preprocessing
 from compresslab.train import checkpoint
 from compresslab.train.initialization import he_normal
-from compresslab.train.loop import Score, TrainingData, TrainingError, TrainingResult, log_line, run
+from compresslab.train.loop import Score, TrainingData, TrainingResult, log_line, run
+from compresslab.train.torch.averaging import averaged
+from compresslab.train.torch.hardware import Precision, choose_precision, deterministic, keep_freed_memory, one_device
+from compresslab.train.torch.layout import channels_last
+from compresslab.train.torch.samples import Samples
 
 EVALUATION_BATCH = 1000
 
@@ -33,7 +32,7 @@ def train(
     """Initialize ``module`` from ``seed`` and train it in place; it ends on the CPU, in evaluation mode.
 
     The module takes normalized float32 (N, C, H, W) and returns logits (N, classes). See ``loop.run`` for state,
-    fingerprint and history. Raises TrainingError when a GPU is asked for that is not there.
+    fingerprint and history. Raises TrainingError when a GPU is asked for that is not there, or a precision of it.
     """
     initialize(module, seed)
     if recipe.initialization == "he":
@@ -51,71 +50,97 @@ def fine_tune(
     log: checkpoint.Log = log_line,
 ) -> TrainingResult:
     """Train ``module`` on from the weights that it has, as :func:`train` does."""
-    device = choose_device(recipe.device)
     torch.manual_seed(seed)
-    with deterministic(recipe.threads):
-        learner = TorchLearner(module.to(device), data, recipe, device)
-        # With `auto` a restart may find another device, whose sums have other bits.
-        fingerprint = f"{fingerprint} on {device.type}"
+    with one_device(recipe.device, log) as device, deterministic(recipe.threads), channels_last(module):
+        keep_freed_memory()
+        precision = choose_precision(recipe.precision, device)
+        learner = TorchLearner(module.to(device), data, recipe, device, seed, precision)
+        # With `auto` a restart may find another device or precision, whose sums have other bits.
+        fingerprint = f"{fingerprint} on {device.type} in {precision}"
         result = run(learner, data.training.images, recipe, seed, state, fingerprint, log)
-        module.eval().cpu()
-    return result
+        learner.finish()
+    module.eval().cpu()
+    return replace(result, conditions={"device": device.type, "precision": precision})
 
 
 class TorchLearner:
-    """A module on its device, with its optimizer and both data."""
+    """A module on its device, with its optimizer and both data.
 
-    def __init__(self, module: nn.Module, data: TrainingData, recipe: Optimization, device: torch.device) -> None:
-        self._module = module
-        self._training = _Samples.of(data.training, data.preprocessing, device)
-        self._validation = _Samples.of(data.validation, data.preprocessing, device)
+    With the recipe's ``ema``, what is validated is an average of the weights and buffers over the steps.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        data: TrainingData,
+        recipe: Optimization,
+        device: torch.device,
+        seed: int = 0,
+        precision: Precision = "float32",
+    ) -> None:
+        self._module = module.train()
+        self._average = averaged(module, recipe.ema) if recipe.ema is not None else None
+        self._training = Samples.of(data.training, data.preprocessing, device)
+        self._validation = Samples.of(data.validation, data.preprocessing, device)
         self._optimizer = make_optimizer(module, recipe.optimizer)
         self._loss = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
-        self._device = device
-        self._mean = _Mean(device)
-        self._module.train()
+        self._elastic = recipe.elastic if recipe.augmentation == "elastic" else None
+        self._noise = torch.Generator(device).manual_seed(seed)
+        self._device, self._bfloat16 = device, precision == "bfloat16"
+        self._mean = _Mean()
 
     def show(self, images: np.ndarray) -> None:
         """Take other views of the training images, uint8 (N, H, W, C)."""
-        self._training = replace(self._training, images=_channels_first(images).to(self._device))
+        self._training = self._training.showing(images)
 
     def step(self, positions: np.ndarray, learning_rate: float) -> None:
         """Update the weights once, by the training images at ``positions`` (int64)."""
-        images, labels = self._training.batch(torch.from_numpy(positions).to(self._device))
-        logits = self._module(images)
-        loss = self._loss(logits, labels)
+        pixels, labels = self._training.batch(torch.from_numpy(positions).to(self._device))
+        if self._elastic is not None:
+            pixels = self._distorted(pixels)
+        logits, loss = self._evaluated(self._module, self._training.normalized(pixels), labels)
         self._optimizer.zero_grad()
         loss.backward()
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
         self._optimizer.step()
+        if self._average is not None:
+            self._average.update_parameters(self._module)
         self._mean.add(loss, logits, labels)
 
     def running(self) -> Score:
         """Return the score over the steps since the last call."""
-        score, self._mean = self._mean.score(), _Mean(self._device)
+        score, self._mean = self._mean.score(), _Mean()
         return score
 
     @torch.no_grad()
     def validate(self) -> Score:
-        """Return the score on the validation split, with the module in evaluation mode."""
-        self._module.eval()
-        mean = _Mean(self._device)
+        """Return the score on the validation split, with the module or its average in evaluation mode."""
+        module = self._module if self._average is None else self._average
+        module.eval()
+        mean = _Mean()
         for start in range(0, len(self._validation), EVALUATION_BATCH):
-            images, labels = self._validation.batch(slice(start, start + EVALUATION_BATCH))
-            logits = self._module(images)
-            mean.add(self._loss(logits, labels), logits, labels)
-        self._module.train()
+            pixels, labels = self._validation.batch(slice(start, start + EVALUATION_BATCH))
+            logits, loss = self._evaluated(module, self._validation.normalized(pixels), labels)
+            mean.add(loss, logits, labels)
+        module.train()
         return mean.score()
+
+    def finish(self) -> None:
+        """Give the module the weights and buffers that are validated, when they are not its own."""
+        if self._average is not None:
+            self._module.load_state_dict(self._average.module.state_dict())
 
     def snapshot(self) -> bytes:
         """Return weights, optimizer and random states; batches need no state, being functions of seed and epoch."""
         buffer = io.BytesIO()
         owned = {
             "module": self._module.state_dict(),
+            "average": self._average.state_dict() if self._average is not None else None,
             "optimizer": self._optimizer.state_dict(),
+            "noise": self._noise.get_state(),
             "random": torch.get_rng_state(),
-            "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "random_cuda": torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else None,
         }
         torch.save(owned, buffer)
         return buffer.getvalue()
@@ -124,56 +149,47 @@ class TorchLearner:
         """Go back to where a snapshot was taken; it is read with ``weights_only``, which executes nothing."""
         owned = torch.load(io.BytesIO(snapshot), map_location="cpu", weights_only=True)
         self._module.load_state_dict(owned["module"])
+        if self._average is not None:
+            self._average.load_state_dict(owned["average"])
         self._optimizer.load_state_dict(owned["optimizer"])
+        self._noise.set_state(owned["noise"])
         torch.set_rng_state(owned["random"])
-        if owned["random_cuda"]:
-            torch.cuda.set_rng_state_all(owned["random_cuda"])
+        if owned["random_cuda"] is not None:
+            torch.cuda.set_rng_state(owned["random_cuda"], self._device)
 
+    def _evaluated(
+        self, module: nn.Module, images: torch.Tensor, labels: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return logits and loss, in bfloat16 wherever autocasting finds that safe, if at all."""
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
+            logits = module(images)
+            return logits, self._loss(logits, labels)
 
-@dataclass(frozen=True)
-class _Samples:
-    """A split on the training device: uint8 images (N, C, H, W), int64 labels (N,), mean and std (C, 1, 1)."""
+    def _distorted(self, pixels: torch.Tensor) -> torch.Tensor:
+        # kornia is only imported where images are distorted.
+        from compresslab.train.torch.distortion import distorted, draw
 
-    images: torch.Tensor
-    labels: torch.Tensor
-    mean: torch.Tensor
-    std: torch.Tensor
-
-    @classmethod
-    def of(cls, split: Split, preprocessing: Preprocessing, device: torch.device) -> "_Samples":
-        mean, std = (torch.tensor(values)[:, None, None] for values in (preprocessing.mean, preprocessing.std))
-        images = _channels_first(split.images)
-        labels = torch.from_numpy(split.labels.astype(np.int64))
-        return cls(*(tensor.to(device) for tensor in (images, labels, mean, std)))
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def batch(self, choice: torch.Tensor | slice) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return normalized images (on the CPU bit for bit those of ``Preprocessing.normalize``) and labels."""
-        # The images stay uint8 until here: four times less memory, and faster to gather than float32.
-        return (self.images[choice].float() / 255 - self.mean) / self.std, self.labels[choice]
-
-
-def _channels_first(images: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
+        assert self._elastic is not None
+        return distorted(pixels, draw(pixels, self._noise), self._elastic)
 
 
 class _Mean:
-    """Loss and accuracy over many batches; sums stay on the device, so that no batch waits for them."""
+    """Loss and accuracy over many batches; they stay on the device until they are asked for, so that no batch waits."""
 
-    def __init__(self, device: torch.device) -> None:
-        self._loss = torch.zeros((), dtype=torch.float64, device=device)
-        self._correct = torch.zeros((), dtype=torch.int64, device=device)
-        self._count = 0
+    def __init__(self) -> None:
+        self._losses: list[torch.Tensor] = []
+        self._correct: list[torch.Tensor] = []
+        self._counts: list[int] = []
 
     def add(self, loss: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> None:
-        self._loss += loss.detach().double() * len(labels)
-        self._correct += (logits.argmax(1) == labels).sum()
-        self._count += len(labels)
+        self._losses.append(loss.detach())
+        self._correct.append((logits.argmax(1) == labels).sum())
+        self._counts.append(len(labels))
 
     def score(self) -> Score:
-        return Score(self._loss.item() / self._count, 100 * self._correct.item() / self._count)
+        losses = torch.stack(self._losses).double().cpu().numpy()
+        count, correct = sum(self._counts), int(torch.stack(self._correct).sum())
+        return Score(float(losses @ np.array(self._counts)) / count, 100 * correct / count)
 
 
 def initialize(module: nn.Module, seed: int) -> None:
@@ -243,39 +259,7 @@ def make_optimizer(module: nn.Module, settings: Optimizer) -> torch.optim.Optimi
     parameters = module.parameters()
     if settings.name == "sgd":
         return torch.optim.SGD(
-            parameters, lr=settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay
+            parameters, lr=settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay, fused=True
         )
     adaptive = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.name]
-    return adaptive(parameters, lr=settings.lr, weight_decay=settings.weight_decay)
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device called ``cpu`` or ``cuda``, or for ``auto`` the GPU where there is one.
-
-    Raises TrainingError when a GPU is asked for that PyTorch does not see.
-    """
-    if name == "cuda" and not torch.cuda.is_available():
-        raise TrainingError("device: cuda, but PyTorch sees no GPU on this host; use device: cpu or auto")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
-
-
-@contextmanager
-def deterministic(threads: int) -> Iterator[None]:
-    """Use ``threads`` threads and only algorithms that give the same bits every time, and go back afterwards.
-
-    See https://pytorch.org/docs/stable/notes/randomness.html.
-    """
-    # cuBLAS reads it when it starts; without it PyTorch refuses deterministic matrix products.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
-    torch.backends.cudnn.benchmark = False
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before[0])
-        torch.use_deterministic_algorithms(before[1])
-        torch.backends.cudnn.benchmark = before[2]
+    return adaptive(parameters, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
