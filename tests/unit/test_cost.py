@@ -90,6 +90,28 @@ def test_zero_weights_are_seen_in_every_form(costs: dict[str, Costs]) -> None:
         assert 6_218 - ZEROED - 200 < costs[name].nonzero_parameters <= 6_218 - ZEROED
 
 
+def test_zero_weights_are_seen_in_their_layer(costs: dict[str, Costs]) -> None:
+    for name in ("torch.safetensors", "float.npz", "float.onnx"):
+        zeros = {layer.layer: layer.parameters - layer.nonzero_parameters for layer in costs[name].layers}
+        assert {layer: count for layer, count in zeros.items() if count} == {"conv3": ZEROED}
+
+
+def test_layers_add_up_to_the_totals(costs: dict[str, Costs]) -> None:
+    for counted in costs.values():
+        for column in ("parameters", "nonzero_parameters", "macs", "weight_bytes", "activation_bytes"):
+            assert sum(getattr(layer, column) for layer in counted.layers) == getattr(counted, column)
+
+
+def test_activations_take_the_same_bytes_in_every_framework(costs: dict[str, Costs]) -> None:
+    # Both first convolutions, the pooling, the last convolution, the means, the logits.
+    outputs = 28 * 28 * (8 + 16) + 14 * 14 * (16 + 32) + 32 + 10
+    for name in ("torch.safetensors", "float.npz", "float.onnx"):
+        assert costs[name].activation_bytes == 4 * outputs
+    assert costs["integer-lut.npz"].activation_bytes == outputs
+    # The logits of dequantized arithmetic stay real.
+    assert costs["dequantized-lut.npz"].activation_bytes == outputs + 3 * 10
+
+
 def test_weights_tables_and_quantization_parameters_are_apart(costs: dict[str, Costs]) -> None:
     for name in ("torch.safetensors", "float.npz", "float.onnx"):
         assert costs[name].weight_bytes == costs[name].stored_bytes == 4 * 6_218

@@ -225,10 +225,7 @@ class Memory:
             self._sizes[buffer] = min(graph.bytes(name), self._sizes.get(buffer, graph.bytes(name)))
 
     def new_bytes(self, name: str) -> int:
-        """Return the bytes of the buffer that tensor ``name`` is the first to use; a later user and a constant add none.
-
-        A tensor that only a quantizer reads opens the buffer of its codes, and takes the bytes of these.
-        """
+        """Return the bytes of the buffer that tensor ``name`` is the first to use; none for others and constants."""
         return self._sizes[name] if self._buffer_of.get(name) == name else 0
 
     def peak_bytes(self) -> int:

@@ -67,7 +67,8 @@ class Layers:
 def count_layers(network: nn.Module, image_shape: ImageShape) -> Layers:
     """Send one image of zeros through the network and count every module that has parameters or no children.
 
-    A network on the meta device is counted by its shapes, and none of its parameters as zero. Raises ValueError when PyTorch's own counter disagrees with the sum of the layers.
+    A network on the meta device is counted by its shapes, and none of its parameters as zero. Raises ValueError when
+    PyTorch's own counter disagrees with the sum of the layers.
     """
     height, width, channels = image_shape
     layers = Layers()

@@ -46,7 +46,9 @@ def build(
     rows, columns = (extent // 2 ** len(pooled) for extent in (height, width))
     if min(rows, columns) < 1:
         smallest = 2 ** len(pooled)
-        raise ValueError(f"this ciresan needs images of at least {smallest} x {smallest} pixels, not {height} x {width}")
+        raise ValueError(
+            f"this ciresan needs images of at least {smallest} x {smallest} pixels, not {height} x {width}"
+        )
     widths = WIDTHS[:convolutions]
     flat = widths[-1] * rows * columns
     linear = _fully_connected(flat, classes, fully_connected, convolutions)
