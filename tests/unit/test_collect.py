@@ -171,6 +171,11 @@ def test_every_number_names_its_unit_or_is_a_plain_count(name):
     }
     plain |= {"flops", "learning_rate", "train_loss", "validation_loss", "mean_loss", "mcnemar_p", "max_abs_difference"}
     plain |= {"only_reference_correct", "only_variant_correct"}
+    plain |= {"kernel", "input_channels", "output_channels", "map_size"}
+    plain |= {
+        f"{quantity}_by_{way}" for quantity in ("parameters", "macs") for way in ("formula", "counter", "library")
+    }
+    plain |= {f"{side}_{quantity}" for side in ("regular", "separable") for quantity in ("parameters", "macs")}
     units = ("_percent", "_points", "_bytes", "_ms", "_s", "_db", "_ratio", "_ratio_low", "_ratio_high")
     if name == "claims":  # its unit is a column
         return
