@@ -282,6 +282,7 @@ class TestCost:
         for counted in (whole, *integers):
             assert (counted.parameters, counted.macs) == (61_751, 651_468)
             assert [layer.layer for layer in counted.layers] == LAYERS
+            assert sum(layer.nonzero_parameters for layer in counted.layers) == counted.nonzero_parameters > 60_000
         biases = 6 + 16 + 120 + 84 + 7
         assert whole.weight_bytes == 4 * 61_751
         assert whole.quantization_bytes == 0
@@ -289,6 +290,7 @@ class TestCost:
             assert counted.weight_bytes == 61_751 - biases + 4 * biases
             assert counted.quantization_bytes > 0
             assert 4 * counted.activation_peak_bytes == whole.activation_peak_bytes
+            assert 4 * counted.activation_bytes == whole.activation_bytes
             assert counted.file_bytes < whole.file_bytes / 3
 
     def test_a_zero_is_what_stands_for_zero(self, parent: Path, tmp_path: Path) -> None:

@@ -303,6 +303,9 @@ class TestCost:
         assert (counted.parameters, counted.macs, counted.flops) == (61_751, 651_468, 1_302_936)
         assert counted.weight_bytes == expected.weight_bytes == 4 * 61_751
         assert counted.activation_peak_bytes == expected.activation_peak_bytes
+        # Two convolutions and their poolings, three linear layers.
+        outputs = 28 * 28 * 6 + 14 * 14 * 6 + 10 * 10 * 16 + 5 * 5 * 16 + 120 + 84 + 7
+        assert counted.activation_bytes == expected.activation_bytes == 4 * outputs
         assert [(layer.layer, layer.macs) for layer in counted.layers if layer.macs] == [
             (layer.layer, layer.macs) for layer in expected.layers if layer.macs
         ]
