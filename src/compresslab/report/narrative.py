@@ -162,6 +162,7 @@ def _filters(language: Language) -> Mapping[str, Callable[..., str]]:
         "times": lambda value: f"{significant(value)}\u202f{times}",
         "points": lambda value: f"{decimals(2)(abs(value))}\u202f{points}",
         "signed_points": lambda value: f"{decimals(2, sign=True)(value)}\u202f{points}",
+        "signed": decimals(2, sign=True),
         "code": lambda value: f"`{value}`",
         "codes": lambda values: language("list.join").join(f"`{value}`" for value in values),
         "listed": lambda values: language("list.join").join(values),

@@ -300,6 +300,7 @@ ARCHITECTURE_COSTS = Table(
     "architecture_costs",
     {
         **_identity(("lab", "host", "architecture", "layer", "operator", "output_shape")),
+        "weighted": _flag(),
         "parameters_by_formula": _count(),
         "parameters_by_counter": _count(),
         "parameters_by_library": _count(),

@@ -43,6 +43,7 @@ def layer_rows(network: nn.Module, image_shape: ImageShape) -> Iterator[Mapping[
             "layer": layer.layer,
             "operator": layer.operator,
             "output_shape": "x".join(map(str, layer.output_shape)),
+            "weighted": layer.parameters > 0,
             "parameters_by_formula": layer.parameters,
             "parameters_by_counter": counter.parameters,
             "parameters_by_library": parameters,
