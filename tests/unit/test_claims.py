@@ -359,19 +359,44 @@ def test_the_ledger_reads_columns_that_exist_and_judges_an_empty_run():
     assert set(table["reason"]) == {"missing_measurement", "other_hardware"}
 
 
-def test_the_ledger_names_variants_engines_and_references_of_the_configuration():
+def test_the_ledger_names_variants_engines_references_and_architectures_of_the_configuration():
     labs = read_yaml(PROJECT / "config.yaml").values["labs"]
     for judged in read_claims(LEDGER):
+        lab = labs[judged.lab]
         for metric in judged.metrics_read:
-            models, where = labs[judged.lab]["models"], metric.where
-            variants = models[where["model"]]["variants"]
+            where = metric.where
+            if metric.table == "architecture_costs":
+                assert where["architecture"] in lab["studies"]["architecture-costs"]["architectures"], judged.id
+                continue
+            variants = lab["models"][where["model"]]["variants"]
             assert where["variant"] in variants, judged.id
             assert where.get("baseline_variant", where["variant"]) in variants, judged.id
+            name = f"{where['model']}/{where['variant']}"
             if metric.table == "comparisons":
-                assert where["reference"] == variants[where["variant"]]["from"], judged.id
-            named = labs[judged.lab].get("engines", {}).get(f"{where['model']}/{where['variant']}")
+                parent = variants[where["variant"]].get("from")
+                assert where["reference"] in (parent, *lab.get("comparisons", {}).get(name, [])), judged.id
+            if metric.table == "training_steps":
+                assert name in lab["studies"]["training-steps"]["of"], judged.id
+            named = lab.get("engines", {}).get(name)
             if named and metric.table == "latency":
                 assert where["engine"] in named, judged.id
+
+
+def test_a_lead_names_the_published_leader_as_the_variant():
+    """Its two published accuracies are those of the claims on the variant and on the reference."""
+    claims = read_claims(LEDGER)
+    accuracy = {
+        (judged.lab, judged.metric.where["model"], judged.metric.where["variant"]): judged.published
+        for judged in claims
+        if judged.kind == "within" and judged.metric.column == "accuracy_percent"
+    }
+    leads = [judged for judged in claims if judged.kind == "lead"]
+    assert leads
+    for judged in leads:
+        where = judged.metric.where
+        sides = [(where["model"], where["variant"]), tuple(where["reference"].split("/"))]
+        assert judged.published == tuple(accuracy[judged.lab, *side] for side in sides), judged.id
+        assert judged.published[0] > judged.published[1], judged.id
 
 
 SIZES = {"numpy-fp32": (24872, 0), "numpy-int8-dequant": (6218, 512), "numpy-int8-dequant-pwl": (6218, 0),
