@@ -273,6 +273,12 @@ def predictions_of_figure(wildcards):
     return [f"results/{RUN}/predictions/{variant.id}/seed-{FIRST_SEED}.npz" for variant in wanted]
 
 
+def views_of_figure(wildcards):
+    """Views of training images of the lab's variants with a distortion, for a figure that shows them."""
+    wanted = PLAN.distorted(wildcards.lab) if "views" in figure_needs(wildcards.figure)[1] else []
+    return [f"results/{RUN}/views/{variant.id}.npz" for variant in wanted]
+
+
 def named(variants, files):
     """`model/variant=file` for a stage that has to know whose file it is."""
     return [f"{variant.model}/{variant.name}={file}" for variant, file in zip(variants, files)]

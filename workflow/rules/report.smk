@@ -11,6 +11,7 @@ rule figure:
         ),
         networks=networks_of_figure,
         predictions=predictions_of_figure,
+        views=views_of_figure,
         data=lambda wildcards: data_of_lab(wildcards)[0],
         catalogues=report_sources("locale"),
     output:
@@ -42,13 +43,14 @@ rule figure:
         tables=lambda wildcards: f"results/{RUN}/tables/{wildcards.lab}",
         networks=lambda wildcards: named(PLAN.networks(wildcards.lab), networks_of_figure(wildcards)),
         predictions=lambda wildcards: named(PLAN.of_lab(wildcards.lab), predictions_of_figure(wildcards)),
+        views=lambda wildcards: named(PLAN.distorted(wildcards.lab), views_of_figure(wildcards)),
         out="results/{run}/figures/{lab}",
         source_folder=lambda wildcards: project_file("report"),
     message:
         "Drawing {wildcards.figure} of {wildcards.lab}"
     shell:
         "python -m compresslab.stages.figure --tables {params.tables} --data {input.data}"
-        " --networks {params.networks} --predictions {params.predictions} --out {params.out}"
+        " --networks {params.networks} --predictions {params.predictions} --views {params.views} --out {params.out}"
         " --sources {params.source_folder}"
         " --spec {params.spec:q} --code {params.stamp} --log {log}"
 

@@ -1,4 +1,4 @@
-# Methods that start from data.
+# Methods that start from data, and what an augmentation shows them of it.
 
 
 rule train_numpy:
@@ -92,3 +92,25 @@ rule train_tensorflow:
         "python -m compresslab.stages.train_tensorflow --data {input.data} --state {params.state}"
         " --model {output.model} --card {output.card} --training {output.training}"
         " --threads {params.threads} --spec {params.spec:q} --code {params.stamp} --log {log}"
+
+
+rule views:
+    input:
+        data=data_of_variant,
+    output:
+        "results/{run}/views/{variant}.npz",
+    log:
+        "results/{run}/logs/views/{variant}.log",
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=2000,
+    params:
+        spec=lambda wildcards: PLAN.views_slice(wildcards.variant),
+        code=tokens(*stage("views")),
+        stamp=stamp(*stage("views")),
+    message:
+        "Showing what {wildcards.variant} is trained on"
+    shell:
+        "python -m compresslab.stages.views --data {input.data} --out {output}"
+        " --spec {params.spec:q} --code {params.stamp} --log {log}"

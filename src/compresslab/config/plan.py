@@ -25,6 +25,8 @@ FRAMEWORKS_OF_WEIGHTS = ("torch", "tensorflow")
 STUDY_SHARE = 150
 """A study times each of its cells for this part of a session's seconds per cell, in every round."""
 
+VIEWED_IMAGES, VIEWS_OF_EACH = 10, 3
+"""Training images of which a figure shows what an augmentation makes, and how many views of each."""
 
 LAYER_IMAGES = 256
 """Training images over which layers are compared: enough for three digits of a relative error."""
@@ -179,6 +181,27 @@ class Plan:
         """Module that counts the variant's costs: one per file format."""
         return f"compresslab.measure.cost_{variant.method.makes.partition('-')[0]}"
 
+    def distorted(self, lab: str) -> list[Variant]:
+        """The variants of a lab that are trained from first weights on elastically distorted images."""
+        return [
+            variant
+            for variant in self.of_lab(lab)
+            if isinstance(variant.method, Recipe) and variant.method.augmentation == "elastic"
+        ]
+
+    def views_slice(self, variant_id: str) -> str:
+        """What the views of training images depend on: the distortion, and how many are shown."""
+        recipe = self.variants[variant_id].method
+        assert isinstance(recipe, Recipe), f"{variant_id} is not trained from first weights"
+        return canonical_json(
+            {
+                "elastic": recipe.elastic.model_dump(mode="json"),
+                "seed": self.seeds[0],
+                "images": VIEWED_IMAGES,
+                "views": VIEWS_OF_EACH,
+            }
+        )
+
     def benchmark_slice(self, lab: str) -> str:
         """What a latency session depends on: the protocol and the cells of the matrix."""
         cells = [
@@ -270,13 +293,14 @@ class Plan:
         return canonical_json({"labs": [json.loads(self.subject_slice(lab)) for lab in self.labs], "hosts": hosts})
 
     def figure_slice(self, lab: str, figure: str) -> str:
-        """What a figure depends on beside its files: the variants in their order, the first of them, the languages."""
+        """What a figure depends on beside its files: the variants in their order, which are first, the languages."""
         variants = {f"{variant.model}/{variant.name}": variant.parent_id is None for variant in self.of_lab(lab)}
         return canonical_json(
             {
                 "figure": figure,
                 "variants": list(variants),
                 "roots": [name for name, is_root in variants.items() if is_root],
+                "baseline": self._baseline_of_lab(lab),
                 "languages": self.experiment.languages,
             }
         )
@@ -310,6 +334,13 @@ class Plan:
     def code_of_engine(self, variant_id: str, engine: str) -> list[str]:
         """Modules that running a variant loads by name, which the import graph cannot see."""
         return [f"compresslab.engines.{module_name(engine)}", *self.code_of_architecture(variant_id)]
+
+    def _baseline_of_lab(self, lab: str) -> str:
+        """The lab's baseline as `model/variant`: the variant that it names, or its first one."""
+        named, variants = self.lab(lab).baseline, self.of_lab(lab)
+        found = (variant for variant in variants if named in (variant.name, f"{variant.model}/{variant.name}"))
+        baseline = next(found, variants[0])
+        return f"{baseline.model}/{baseline.name}"
 
     def _named(self, variant: Variant, name: str) -> Variant | None:
         """The variant that a lab calls `variant`, of the same model, or `model/variant`; None where there is none."""

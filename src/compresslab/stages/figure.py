@@ -14,6 +14,9 @@ def main() -> None:
     )
     stage.add_argument("--networks", nargs="*", default=[], metavar="NAME=FILE", help="NumPy networks of variants")
     stage.add_argument("--predictions", nargs="*", default=[], metavar="NAME=FILE", help="predictions of variants")
+    stage.add_argument(
+        "--views", nargs="*", default=[], metavar="NAME=FILE", help="views that variants were trained on"
+    )
     stage.add_argument("--sources", type=Path, default=Path("report"), help="report sources (default: %(default)s)")
     stage.add_argument("--out", type=Path, required=True, help="folder of the lab's figures; one folder per language")
     with running(stage) as job:
@@ -32,6 +35,7 @@ def main() -> None:
 
 def _material(job: Job):  # type: ignore[no-untyped-def]
     from compresslab.data.prepared import read_split
+    from compresslab.data.views import read_views
     from compresslab.measure.predictions import read_predictions
     from compresslab.models.numpy.network import load
     from compresslab.report.figures.material import Answers, Material
@@ -47,8 +51,10 @@ def _material(job: Job):  # type: ignore[no-untyped-def]
         predictions={key: Answers(found.logits, found.labels, found.indices) for key, found in predictions.items()},
         images=test.images if test else None,
         origins=test.origins if test else None,
+        views={key: read_views(path) for key, path in _named(options.views)},
         variants=tuple(job.spec["variants"]),
         roots=tuple(job.spec["roots"]),
+        baseline=job.spec["baseline"],
     )
 
 

@@ -14,7 +14,7 @@ from compresslab.report.figures.drawing import variant_names
 from compresslab.report.languages import Language
 from compresslab.report.names import Names
 from compresslab.report.numbers import UNITS, count, decimals, significant, written
-from compresslab.tables.statistics import Estimate, seed_mean
+from compresslab.report.paired import mean_difference
 
 
 def accuracy(evidence: Evidence, language: Language) -> Sheet | None:
@@ -98,7 +98,7 @@ def comparisons(evidence: Evidence, language: Language, against: str | None = No
     builder.numbers("agreement_percent", means["agreement_percent"])
     builder.numbers("only_reference_correct", sums["only_reference_correct"], count)
     builder.numbers("only_variant_correct", sums["only_variant_correct"], count)
-    differences = [_difference(runs) for _, runs in groups]
+    differences = [mean_difference(runs) for _, runs in groups]
     means = means.assign(low=[found.low for found in differences], high=[found.high for found in differences])
     builder.intervals("accuracy_difference_points", means, "low", "high")
     builder.numbers("relative_l2_percent", means["relative_l2_percent"], significant)
@@ -175,14 +175,6 @@ def _kind(evidence: Evidence, names: Names, model: str, variant: str, reference:
 def _parent(evidence: Evidence, model: str, variant: str) -> Any:
     """What the configuration says a variant is made from, or None."""
     return evidence.subject.models.get(model, {}).get("variants", {}).get(variant, {}).get("from")
-
-
-def _difference(runs: pd.DataFrame) -> Estimate:
-    """Difference of the accuracies: the mean over seeds with Student's interval, or the one seed with Tango's."""
-    columns = ("accuracy_difference_points", "accuracy_difference_low_points", "accuracy_difference_high_points")
-    if len(runs) == 1:
-        return Estimate(*(float(runs[name].iloc[0]) for name in columns))
-    return seed_mean(runs[columns[0]].tolist())
 
 
 def _tally(verdicts: pd.Series, language: Language) -> str:

@@ -1,6 +1,6 @@
 """What all figures share: ink that is readable in grey, type that has every character, bytes that repeat."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -102,18 +102,20 @@ def variant_names(table: pd.DataFrame) -> pd.Series:
 class Rows:
     """The rows of a figure from top to bottom: one per name, and a heading above each model of several.
 
-    Names are those of ``variant_names``, with anything after a blank; under a heading the model is left out.
+    Names are those of ``variant_names``, with anything after a blank; under a heading the model is left out. ``shown``
+    gives rows a heading and a label of their own, by name; rows of one heading stand together.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], shown: Mapping[str, tuple[str, str]] | None = None) -> None:
         self.names = list(names)
         self.at: dict[str, float] = {}
         """Place of each name on the y axis."""
+        self._shown = shown or {name: _model_and_rest(name) for name in self.names}
         self._headings: dict[str, float] = {}
         for name in self.names:
-            model, slash, _ = name.partition(" ")[0].partition("/")
-            if slash and model not in self._headings:
-                self._headings[model] = self.count
+            heading, _ = self._shown[name]
+            if heading and heading not in self._headings:
+                self._headings[heading] = self.count
             self.at[name] = self.count
 
     @property
@@ -127,8 +129,8 @@ class Rows:
 
     def label(self, axes: Axes) -> None:
         """Label the y axis; the rows of a model stand below its name."""
-        labels = {place: name.partition("/")[2] if self._headings else name for name, place in self.at.items()}
-        labels = dict(sorted((labels | {place: model for model, place in self._headings.items()}).items()))
+        labels = {place: self._shown[name][1] for name, place in self.at.items()}
+        labels = dict(sorted((labels | {place: heading for heading, place in self._headings.items()}).items()))
         axes.set_yticks(list(labels), list(labels.values()))
         for place, text in zip(labels, axes.get_yticklabels(), strict=True):
             if place in self._headings.values():
@@ -149,6 +151,11 @@ class Rows:
         self.label(left)
         self.rule(right)
         right.spines["left"].set_visible(False)
+
+
+def _model_and_rest(name: str) -> tuple[str, str]:
+    model, slash, rest = name.partition("/")
+    return (model, rest) if slash and " " not in model else ("", name)
 
 
 def single_and_offline(

@@ -1,4 +1,4 @@
-"""What figures are drawn from: tables, and for a few of them networks, predictions or images."""
+"""What figures are drawn from: tables, and for a few of them networks, predictions, images or views of images."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,10 +7,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from compresslab.data.views import Views
 from compresslab.models.numpy.network import Network
 from compresslab.report.order import in_order
 
-Kind = Literal["networks", "predictions", "images"]
+Kind = Literal["networks", "predictions", "images", "views"]
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,11 @@ class Answers:
 class Material:
     """Everything that a figure may use; what is absent is empty, and the figure is then left out.
 
-    ``tables`` by name, ``networks`` and ``predictions`` (of the first seed) by ``model/variant`` with the reference
-    first, ``images`` the test split of the lab's first dataset, uint8 (N, H, W, C), ``origins`` what each of
-    them is a part of, text (N,), ``variants`` every ``model/variant``, in drawing order, ``roots`` those of them that
-    start from data and not from another variant.
+    ``tables`` by name, ``networks``, ``predictions`` (of the first seed) and ``views`` (what an augmentation makes of
+    training images) by ``model/variant``, ``images`` the test split of the lab's first dataset, uint8 (N, H, W, C),
+    ``origins`` what each of them is a part of, text (N,), ``variants`` every ``model/variant``, in drawing order,
+    ``roots`` those of them that start from data and not from another variant, ``baseline`` the one that others are
+    compared with, empty where there is none.
     """
 
     tables: Mapping[str, pd.DataFrame]
@@ -42,8 +44,10 @@ class Material:
     predictions: Mapping[str, Answers] = field(default_factory=dict)
     images: np.ndarray | None = None
     origins: np.ndarray | None = None
+    views: Mapping[str, Views] = field(default_factory=dict)
     variants: tuple[str, ...] = ()
     roots: tuple[str, ...] = ()
+    baseline: str = ""
 
     @property
     def classes(self) -> list[str]:

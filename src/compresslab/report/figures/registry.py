@@ -1,7 +1,8 @@
 """Figures by name: each is one module of this folder, loaded by name so that an edit redraws that figure alone.
 
 A figure module has ``TABLES``, the names of the tables it reads; ``KINDS``, what else it needs (``networks``,
-``predictions``, ``images``); and ``draw(material, language)``, which returns None when there is nothing to show.
+``predictions``, ``images``, ``views``); and ``draw(material, language)``, which returns None when there is nothing to
+show.
 """
 
 from importlib import import_module

@@ -1,11 +1,13 @@
 """Training curves per epoch: each seed as a thin line, the mean as a thick one; the loss, too, for a few variants."""
 
+from statistics import median
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from compresslab.report.figures.drawing import ACCENT, CONTRAST, DASHES, WIDTH_IN, variant_names
+from compresslab.report.figures.drawing import ACCENT, CONTRAST, DASHES, INK, WIDTH_IN, variant_names
 from compresslab.report.figures.material import Kind, Material
 from compresslab.report.languages import Language
 
@@ -19,6 +21,9 @@ _FEW, _COLUMNS = 3, 3
 _MARKED_EPOCHS = 12
 """More epochs than this make a line of markers; the lines alone say more."""
 
+_SHOWN = 0.03
+"""Share of a grid's values that may lie below its scale: first epochs, which would flatten all others."""
+
 
 def draw(material: Material, language: Language) -> Figure | None:
     """One row of loss and accuracy per trained variant, or a grid of accuracies when there are many."""
@@ -28,7 +33,7 @@ def draw(material: Material, language: Language) -> Figure | None:
     groups = [(str(name), runs) for name, runs in training.groupby(variant_names(training), sort=False)]
     figure = _rows(groups, language) if len(groups) <= _FEW else _grid(groups, language)
     handles = figure.axes[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=2)
+    figure.legend(*handles, loc="outside lower center", ncols=3)
     return figure
 
 
@@ -46,11 +51,8 @@ def _rows(groups: list[tuple[str, pd.DataFrame]], language: Language) -> Figure:
 
 
 def _grid(groups: list[tuple[str, pd.DataFrame]], language: Language) -> Figure:
-    """Three panels abreast on one scale of accuracy; a new model begins a new row."""
-    models: dict[str, list[tuple[str, pd.DataFrame]]] = {}
-    for name, runs in groups:
-        models.setdefault(str(runs["model"].iloc[0]), []).append((name, runs))
-    rows = [own[start : start + _COLUMNS] for own in models.values() for start in range(0, len(own), _COLUMNS)]
+    """Three panels abreast on one scale of accuracy."""
+    rows = _arranged(groups)
     figure = Figure(figsize=(WIDTH_IN, 0.5 + 1.72 * len(rows)))
     panels = figure.subplots(len(rows), _COLUMNS, squeeze=False, sharey=True)
     for row, chosen in zip(panels, rows, strict=True):
@@ -62,7 +64,18 @@ def _grid(groups: list[tuple[str, pd.DataFrame]], language: Language) -> Figure:
         row[0].set_ylabel(language("figure.training.accuracy"))
     for axes in panels[-1][: len(rows[-1])]:
         axes.set_xlabel(language("column.epoch"))
+    values = pd.concat([runs[f"{split}_accuracy_percent"] for _, runs in groups for split, *_ in _SPLITS])
+    panels[0, 0].set_ylim(bottom=values.quantile(_SHOWN))
     return figure
+
+
+def _arranged(groups: list[tuple[str, pd.DataFrame]]) -> list[list[tuple[str, pd.DataFrame]]]:
+    """Rows of panels; a new model begins a new row, unless most models have a single panel."""
+    models: dict[str, list[tuple[str, pd.DataFrame]]] = {}
+    for name, runs in groups:
+        models.setdefault(str(runs["model"].iloc[0]), []).append((name, runs))
+    blocks = [groups] if median(map(len, models.values())) == 1 else list(models.values())
+    return [block[start : start + _COLUMNS] for block in blocks for start in range(0, len(block), _COLUMNS)]
 
 
 def _panel(axes: Axes, runs: pd.DataFrame, quantity: str, language: Language) -> None:
@@ -81,5 +94,16 @@ def _panel(axes: Axes, runs: pd.DataFrame, quantity: str, language: Language) ->
             markersize=3.6,
             label=language(f"split.{split}"),
         )
+    kept = runs[runs["kept"]]
+    axes.plot(
+        kept["epoch"],
+        kept[f"validation_{quantity}"],
+        "o",
+        markersize=5.2,
+        color=INK,
+        markerfacecolor="none",
+        markeredgewidth=0.9,
+        label=language("figure.training.kept"),
+    )
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.grid(visible=True)
