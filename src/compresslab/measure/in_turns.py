@@ -1,6 +1,8 @@
 """Several ways to do the same work, timed in turns on this machine, so that whatever disturbs it disturbs all alike."""
 
-from collections.abc import Mapping
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,15 +43,27 @@ class Times:
 def in_turns(sides: Mapping[str, Call], effort: Effort) -> dict[str, Times]:
     """Time every side in every round, one after the other; the first call of a turn is not timed."""
     taken: dict[str, list[np.ndarray]] = {side: [] for side in sides}
-    for _ in range(effort.rounds):
-        for side, call in sides.items():
-            call(0)
-            nanoseconds = sample(call, calls=effort.calls, seconds=effort.seconds, longest_s=effort.longest_s)
-            taken[side].append(nanoseconds / 1e6)
+    with _settled_objects():
+        for _ in range(effort.rounds):
+            for side, call in sides.items():
+                call(0)
+                nanoseconds = sample(call, calls=effort.calls, seconds=effort.seconds, longest_s=effort.longest_s)
+                taken[side].append(nanoseconds / 1e6)
     return {
         side: Times(np.concatenate(turns), np.repeat(np.arange(effort.rounds), [len(turn) for turn in turns]))
         for side, turns in taken.items()
     }
+
+
+@contextmanager
+def _settled_objects() -> Iterator[None]:
+    """Keep the garbage collector, which runs before every turn, off the many objects of an imported framework."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def interval_columns(name: str, unit: str, interval: Interval) -> dict[str, float]:
