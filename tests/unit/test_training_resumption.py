@@ -19,6 +19,7 @@ from textures import PREPROCESSING, gapcnn, textures
 from torch import nn
 
 from compresslab.config.training import Optimizer, Recipe
+from compresslab.engines.layout import normalized_channels_first
 from compresslab.train import checkpoint
 from compresslab.train.loop import TrainingData, TrainingResult
 from compresslab.train.torch.classifier import TorchLearner, train
@@ -76,6 +77,41 @@ def test_stopping_after_any_epoch_changes_nothing(tmp_path: Path, optimizer: str
         assert result.resumed_after == epoch
         assert lines[0] == f"taking up the training after epoch {epoch} of 4"
         assert_same(undisturbed, expected, module, result)
+
+
+def with_normalization() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.2), nn.Flatten(), nn.Linear(8 * 36, 4)
+    )
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_stopping_changes_no_average_no_distortion_and_no_choice_of_the_best(tmp_path: Path, precision: str) -> None:
+    recipe = Recipe.model_validate(
+        {
+            "epochs": 5, "batch": 32, "optimizer": {"name": "sgd", "lr": 0.05, "momentum": 0.9}, "precision": precision,
+            "ema": 0.9, "augmentation": "elastic", "elastic": {"strength_px": 3, "smoothness_px": 1}, "keep": "best",
+        }
+    )  # fmt: skip
+    undisturbed = with_normalization()
+    expected = run(tmp_path / "undisturbed", undisturbed, [], recipe)
+    for epoch in range(1, 6):
+        with pytest.raises(Killed):
+            run(tmp_path / str(epoch), with_normalization(), [], recipe, stop_after=epoch)
+        module = with_normalization()
+        result = run(tmp_path / str(epoch), module, [], recipe)
+        assert result.resumed_after == epoch
+        assert_same(undisturbed, expected, module, result)
+    kept = next(row for row in expected.history if row["kept"])
+    assert_validated(undisturbed, kept, precision)
+
+
+def assert_validated(module: nn.Module, row: dict[str, float], precision: str) -> None:
+    """The weights that are left are those of the row that is marked."""
+    pixels = torch.from_numpy(normalized_channels_first(PREPROCESSING, VALIDATION.images))
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+        loss = nn.functional.cross_entropy(module(pixels), torch.from_numpy(VALIDATION.labels)).item()
+    assert row["validation_loss"] == pytest.approx(loss, rel=1e-5 if precision == "float32" else 1e-2)
 
 
 def train_slowly(state: Path, result: Path) -> None:
