@@ -1,6 +1,7 @@
 """Figures of the lab of small CNNs: in both languages, as the tables say, nothing where there is nothing."""
 
 import importlib
+import itertools
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import synthetic_ablation
 from matplotlib.collections import LineCollection
 from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
-from matplotlib.text import Text
+from matplotlib.text import Annotation, Text
 
 from compresslab.arrays import write_arrays
 from compresslab.data.views import Views, read_views, write_views
@@ -273,6 +274,21 @@ def test_disagreements_are_those_of_the_baselines_own_model(material: Material) 
 def test_without_a_baseline_the_first_variant_is_the_reference(material: Material) -> None:
     titles = texts(drawn("misclassified", replace(material, baseline="")))
     assert any(text.startswith("resnet18/torch-fp32: true") for text in titles)
+
+
+def test_names_of_sizes_do_not_overlap(material: Material) -> None:
+    with drawing_in(spoken("en")):
+        figure = drawn("size_accuracy", material)
+        named = [text for text in figure.findobj(Annotation) if text.get_text()]
+        # The window of an annotation holds its line to the dot, too.
+        boxes = [Text.get_window_extent(text) for text in named]
+    assert len(boxes) == len(VARIANTS)
+    assert not [pair for pair in itertools.combinations(boxes, 2) if pair[0].overlaps(pair[1])]
+
+
+def test_confusion_begins_with_the_baselines_model(material: Material) -> None:
+    titles = [axes.get_title(loc="left") for axes in drawn("confusion", material).axes]
+    assert titles == ["ciresan/torch-fp32", "ciresan/torch-elastic", "resnet18/torch-fp32", "ciresan-conv4/torch-fp32"]
 
 
 def test_single_trainings_of_many_models_share_their_rows(material: Material) -> None:

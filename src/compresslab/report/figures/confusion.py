@@ -1,4 +1,4 @@
-"""Confusion matrices, summed over seeds: of each model's first variant, and of the smallest one of the first model."""
+"""Confusion matrices, summed over seeds: of each model's first variant, and of the smallest of the baseline's model."""
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,10 @@ def draw(material: Material, language: Language) -> Figure | None:
     if confusion is None:
         return None
     confusion = confusion.assign(name=variant_names(confusion))
+    # The baseline's model first; the others keep their order.
+    confusion = confusion.sort_values(
+        "model", key=lambda names: names != material.baseline.partition("/")[0], kind="stable"
+    )
     names = _chosen(confusion, material.table("costs"))
     rows = -(-len(names) // _COLUMNS)
     figure = Figure(figsize=(WIDTH_IN, 3.5 * rows if len(names) > 1 else 4.6))
