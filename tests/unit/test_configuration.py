@@ -438,7 +438,7 @@ class TestRecipe:
 class TestLimits:
     """A lab may be cut down further than the run is, scale by scale; of two caps the smaller one holds."""
 
-    LIMITS = "    limits: {quick: {train_images: 700, epochs: 2, calls: 50, rounds: 9}, smoke: {epochs: 1}}\n"
+    LIMITS = "    limits: {quick: {train_images: 700, epochs: 2, calls: 50, rounds: 9, seeds: 2}, smoke: {epochs: 1}}\n"
 
     def plan(self, folder: Path, **command_line: Any) -> Plan:
         return Plan(experiment(folder, VALID + self.LIMITS, **command_line))
@@ -449,6 +449,13 @@ class TestLimits:
         assert (full.protocol("digits")["calls"], quick.protocol("digits")["calls"]) == (662, 50)
         parameters = json.loads(quick.method_slice("digits/gapcnn/torch-fp32", 0))["parameters"]
         assert parameters["epochs"] == 2
+
+    @pytest.mark.parametrize(("seeds", "kept"), [([3, 1, 2], [3, 1]), ([5], [5])])
+    def test_keep_the_first_seeds(self, seeds: list[int], kept: list[int], tmp_path: Path) -> None:
+        plan = self.plan(tmp_path, scale="quick", seeds=seeds)
+        assert plan.seeds_of("digits") == kept
+        assert json.loads(plan.tables_slice("digits"))["seeds"] == kept
+        assert self.plan(tmp_path, scale="full", seeds=seeds).seeds_of("digits") == seeds
 
     def test_never_raise_what_the_run_allows(self, tmp_path: Path) -> None:
         plan = self.plan(tmp_path, scale="quick", limits={"train_images": 300}, benchmark={"rounds": 2})

@@ -190,7 +190,7 @@ def predictions_of_lab(wildcards):
         "results/{run}/predictions/{variant}/seed-{seed}.npz",
         run=RUN,
         variant=ids,
-        seed=PLAN.seeds,
+        seed=PLAN.seeds_of(wildcards.lab),
     )
 
 
@@ -200,7 +200,7 @@ def layers_of_lab(wildcards):
         f"results/{RUN}/layers/{variant.id}/against/{reference.id}/seed-{seed}.csv"
         for variant in PLAN.of_lab(wildcards.lab)
         for reference in PLAN.references(variant)
-        for seed in PLAN.seeds
+        for seed in PLAN.seeds_of(wildcards.lab)
     ]
 
 
@@ -211,7 +211,7 @@ def trainings_of_lab(wildcards):
         "results/{run}/models/{variant}/seed-{seed}/training.csv",
         run=RUN,
         variant=ids,
-        seed=PLAN.seeds,
+        seed=PLAN.seeds_of(wildcards.lab),
     )
 
 

@@ -50,8 +50,9 @@ class Limits(Section):
 
 
 class LabLimits(Limits):
-    """Caps of one lab at one scale, on images, epochs and the latency session; the smaller one holds."""
+    """Caps of one lab at one scale, on seeds, images, epochs and the latency session; the smaller one holds."""
 
+    seeds: int | None = Field(None, ge=1, description="Number of seeds, the first ones of the run.")
     rounds: int | None = Field(None, ge=1, description="Rounds of the latency session and of studies.")
     calls: int | None = Field(None, ge=10, description="Timed single-image calls per cell.")
     seconds: float | None = Field(None, gt=0, description="Seconds of timed single-image calls per cell.")

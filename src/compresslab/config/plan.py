@@ -76,6 +76,10 @@ class Plan:
         """A lab's configuration."""
         return self.experiment.labs[name]
 
+    def seeds_of(self, lab: str) -> list[int]:
+        """The seeds that a lab is trained with at this scale: the first ones of the run's."""
+        return self.seeds[: _caps(self.experiment, lab).seeds]
+
     def limits(self, lab: str) -> Limits:
         """Caps on images and epochs: the run's and the lab's own at this scale, the smaller of the two."""
         return _limits(self.experiment, lab)
@@ -251,7 +255,7 @@ class Plan:
             {
                 "lab": lab,
                 "scale": experiment.scale,
-                "seeds": self.seeds,
+                "seeds": self.seeds_of(lab),
                 "host": experiment.benchmark.host,
                 "other_hosts": experiment.benchmark.other_hosts,
                 "studies": list(self.lab(lab).studies.chosen),
@@ -278,7 +282,7 @@ class Plan:
                 "scale": experiment.scale,
                 "source": experiment.data.source,
                 "host": experiment.benchmark.host,
-                "seeds": experiment.seeds,
+                "seeds": self.seeds_of(lab),
                 "languages": experiment.languages,
                 "datasets": self.datasets(lab),
                 "models": models,
