@@ -186,13 +186,13 @@ def _ours(model: Model, data: "TrainingData", recipe: "Recipe", stack: ExitStack
 
     from compresslab.train.torch.classifier import TorchLearner
     from compresslab.train.torch.hardware import deterministic, keep_freed_memory
-    from compresslab.train.torch.layout import channels_last
+    from compresslab.train.torch.layout import laid_out
 
-    module = _module(model)
+    module, device = _module(model), torch.device("cpu")
     keep_freed_memory()
     stack.enter_context(deterministic(threads=1))
-    stack.enter_context(channels_last(module))
-    return _epochs(TorchLearner(module, data, recipe, torch.device("cpu")), data, recipe)
+    stack.enter_context(laid_out(module, device))
+    return _epochs(TorchLearner(module, data, recipe, device), data, recipe)
 
 
 def _numpy(model: Model, data: "TrainingData", recipe: "Recipe", stack: ExitStack) -> Epoch:

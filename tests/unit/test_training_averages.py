@@ -13,6 +13,7 @@ from torch import nn
 from compresslab.compress.prune_torch import checked_sparsity, make_permanent, mask_smallest
 from compresslab.config.training import FineTuning, Optimizer, Recipe
 from compresslab.engines.layout import normalized_channels_first
+from compresslab.models.torch.artifact import build
 from compresslab.train.loop import TrainingData, TrainingError, TrainingResult
 from compresslab.train.torch import hardware
 from compresslab.train.torch.classifier import TorchLearner, fine_tune, initialize, train
@@ -160,6 +161,19 @@ def test_a_trained_network_is_laid_out_as_it_was(tmp_path: Path) -> None:
     run(tmp_path, module, epochs=1)
     assert all(value.is_contiguous() for value in module.state_dict().values())
     assert not any(child._forward_pre_hooks for child in module.modules())
+
+
+def test_a_network_of_large_wide_convolutions_keeps_the_usual_layout(tmp_path: Path) -> None:
+    """One channel can be read in both layouts, and its strides decide: the images must not lead to the other one."""
+    module, seen = build("ciresan", (8, 8, 1), 4), []
+    for child in module.modules():
+        if isinstance(child, nn.Conv2d):
+            child.register_forward_hook(lambda _, inputs, output: seen.append((inputs[0], output)))
+    run(tmp_path, module, TrainingData(textures(8, seed=1), textures(8, seed=2), PREPROCESSING), epochs=1)
+    assert len(seen) == 2 * 7
+    for inputs, output in seen:
+        assert inputs.stride() == torch.empty(inputs.shape).stride()
+        assert output.stride() == torch.empty(output.shape).stride()
 
 
 def test_feature_maps_and_their_gradients_are_channels_last(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """How long does a step of training take in several networks? Forward, backward and update, in turns, on one thread.
 
-Steps are those of a training: channels last, with the optimizer that a recipe has by default. The images are float32
-numbers, drawn once; gathering and distorting them is not timed.
+Steps are those of a training: in the layout of the network, with the optimizer that a recipe has by default. The images
+are float32 numbers, drawn once; gathering and distorting them is not timed.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,9 +20,9 @@ from compresslab.measure.steady import Call
 from compresslab.models.torch.artifact import TorchModel, load
 from compresslab.train.torch.classifier import make_optimizer
 from compresslab.train.torch.hardware import deterministic, keep_freed_memory
-from compresslab.train.torch.layout import channels_last
+from compresslab.train.torch.layout import laid_out, layout_of
 
-DEVICE, PRECISION = "cpu", "float32"
+DEVICE, PRECISION = torch.device("cpu"), "float32"
 SEED = 0
 
 
@@ -40,7 +40,7 @@ def study(settings: Settings, models: Mapping[str, Path], effort: Effort) -> Ite
             "variant": variant,
             "architecture": network.architecture,
             "batch": settings.batch,
-            "device": DEVICE,
+            "device": DEVICE.type,
             "precision": PRECISION,
             **interval_columns("step", "_ms", step),
             "images_per_s": 1000 * settings.batch / step.estimate,
@@ -54,7 +54,7 @@ def timed(networks: Mapping[str, TorchModel], batch: int, effort: Effort) -> dic
     keep_freed_memory()
     with deterministic(threads=1), ExitStack() as layouts:
         for network in networks.values():
-            layouts.enter_context(channels_last(network.module.train()))
+            layouts.enter_context(laid_out(network.module.train(), DEVICE))
         return in_turns({name: training_step(network, batch) for name, network in networks.items()}, effort)
 
 
@@ -63,7 +63,7 @@ def training_step(network: TorchModel, batch: int) -> Call:
     height, width, channels = network.image_shape
     generator = torch.Generator().manual_seed(SEED)
     images = torch.randn(batch, channels, height, width, generator=generator)
-    images = images.contiguous(memory_format=torch.channels_last)
+    images = images.clone(memory_format=layout_of(network.module, DEVICE))
     labels = torch.randint(len(network.classes), (batch,), generator=generator)
     optimizer, loss = make_optimizer(network.module, Optimizer()), nn.CrossEntropyLoss()
 

@@ -14,7 +14,7 @@ from compresslab.train.initialization import he_normal
 from compresslab.train.loop import Score, TrainingData, TrainingResult, log_line, run
 from compresslab.train.torch.averaging import averaged
 from compresslab.train.torch.hardware import Precision, choose_precision, deterministic, keep_freed_memory, one_device
-from compresslab.train.torch.layout import channels_last
+from compresslab.train.torch.layout import laid_out, layout_of
 from compresslab.train.torch.samples import Samples
 
 EVALUATION_BATCH = 1000
@@ -51,7 +51,7 @@ def fine_tune(
 ) -> TrainingResult:
     """Train ``module`` on from the weights that it has, as :func:`train` does."""
     torch.manual_seed(seed)
-    with one_device(recipe.device, log) as device, deterministic(recipe.threads), channels_last(module):
+    with one_device(recipe.device, log) as device, deterministic(recipe.threads), laid_out(module, device):
         keep_freed_memory()
         precision = choose_precision(recipe.precision, device)
         learner = TorchLearner(module.to(device), data, recipe, device, seed, precision)
@@ -80,8 +80,9 @@ class TorchLearner:
     ) -> None:
         self._module = module.train()
         self._average = averaged(module, recipe.ema) if recipe.ema is not None else None
-        self._training = Samples.of(data.training, data.preprocessing, device)
-        self._validation = Samples.of(data.validation, data.preprocessing, device)
+        layout = layout_of(module, device)
+        self._training = Samples.of(data.training, data.preprocessing, device, layout)
+        self._validation = Samples.of(data.validation, data.preprocessing, device, layout)
         self._optimizer = make_optimizer(module, recipe.optimizer)
         self._loss = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
         self._elastic = recipe.elastic if recipe.augmentation == "elastic" else None

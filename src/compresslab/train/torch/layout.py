@@ -1,4 +1,8 @@
-"""Channels-last tensors for convolutional networks: the layout in which their layers run fastest."""
+"""Where the channels of images, weights and feature maps lie in memory: last, wherever a network then runs faster.
+
+On CPUs with AVX2 whole steps were 1.05 to 1.3 times as fast with channels last (gapcnn, LeNet-5, ResNet-18), above all
+in pooling; but convolutions with large kernels over many channels (Ciresan's network) took a tenth more time.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,17 +11,28 @@ from typing import Any
 import torch
 from torch import nn
 
+LARGE_KERNEL, MANY_CHANNELS = 5, 32
+
 LAST_READERS = (nn.AdaptiveAvgPool2d, nn.Flatten)
 """What reads a network's last feature map, and gives back a gradient in another layout."""
 
 
-@contextmanager
-def channels_last(module: nn.Module) -> Iterator[None]:
-    """Lay out the weights of ``module`` and the gradients of its feature maps channels last, and go back afterwards.
+def layout_of(module: nn.Module, device: torch.device) -> torch.memory_format:
+    """Return the layout in which ``module`` trains on ``device``: by its shapes alone, since bits depend on it."""
+    convolutions = [child for child in module.modules() if isinstance(child, nn.Conv2d)]
+    large = any(min(child.kernel_size) >= LARGE_KERNEL and child.in_channels >= MANY_CHANNELS for child in convolutions)
+    if not convolutions or (large and device.type == "cpu"):
+        return torch.contiguous_format
+    return torch.channels_last
 
-    Images must come channels last as well; then all feature maps are. A network without convolutions stays as it is.
+
+@contextmanager
+def laid_out(module: nn.Module, device: torch.device) -> Iterator[None]:
+    """Keep the weights of ``module`` and the gradients of its feature maps in their layout, and go back afterwards.
+
+    Images must have the layout as well; then all feature maps do.
     """
-    if not any(isinstance(child, nn.Conv2d) for child in module.modules()):
+    if layout_of(module, device) is torch.contiguous_format:
         yield
         return
     module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -14,16 +14,24 @@ from compresslab.data.preprocessing import Preprocessing
 class Samples:
     """Images, uint8 (N, H, W, C), int64 labels (N,), and mean and std for every number of an image (H, W, C).
 
-    Batches are (N, C, H, W) with channels last in memory, as the images lie: they are gathered, but not transposed.
+    Batches are (N, C, H, W). They come with channels last in memory, as the images lie, and are transposed only when
+    they are normalized, if ``layout`` is another one.
     """
 
     images: torch.Tensor
     labels: torch.Tensor
     mean: torch.Tensor
     std: torch.Tensor
+    layout: torch.memory_format = torch.channels_last
 
     @classmethod
-    def of(cls, split: Split, preprocessing: Preprocessing, device: torch.device) -> Self:
+    def of(
+        cls,
+        split: Split,
+        preprocessing: Preprocessing,
+        device: torch.device,
+        layout: torch.memory_format = torch.channels_last,
+    ) -> Self:
         """Take a split to the device."""
         # As large as an image, since an operation over three channels at a time is slow.
         shape = split.images.shape[1:]
@@ -31,7 +39,8 @@ class Samples:
             torch.tensor(values).expand(shape).contiguous() for values in (preprocessing.mean, preprocessing.std)
         )
         labels = torch.tensor(split.labels, dtype=torch.int64)
-        return cls(*(tensor.to(device) for tensor in (torch.tensor(split.images), labels, mean, std)))
+        images = torch.tensor(split.images)
+        return cls(images.to(device), labels.to(device), mean.to(device), std.to(device), layout)
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -51,6 +60,8 @@ class Samples:
         return pixels.float().permute(0, 3, 1, 2), labels
 
     def normalized(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Normalize what :meth:`batch` gave, in place; on the CPU bit for bit as ``Preprocessing.normalize``."""
+        """Normalize what :meth:`batch` gave, which it overwrites; on the CPU bit for bit as ``Preprocessing`` does."""
         rows = pixels.permute(0, 2, 3, 1)
-        return rows.div_(255).sub_(self.mean).div_(self.std).permute(0, 3, 1, 2)
+        images = rows.div_(255).sub_(self.mean).div_(self.std).permute(0, 3, 1, 2)
+        # A copy, since one channel is contiguous in any order, but convolutions read the layout off the strides.
+        return images if self.layout is torch.channels_last else images.clone(memory_format=self.layout)
