@@ -68,8 +68,15 @@ labs:
           tf-cluster16: {from: tf-fp32, method: cluster-tfmot}
           tf-qat-int8: {from: tf-fp32, method: qat-tfmot}
           litert-fp32: {from: tf-fp32, method: export-litert}
+      ciresan:
+        variants:
+          torch-fp32: {method: train-torch}
+          torch-elastic: {method: train-torch, augmentation: elastic}
     studies:
-      sparse-products: lenet5/numpy-fp32
+      sparse-products: {of: lenet5/numpy-fp32}
+      architecture-costs: {architectures: {alexnet: {image_shape: [224, 224, 3], classes: 10}}}
+      convolutions:
+      training-steps: {of: [lenet5/torch-fp32, ciresan/torch-fp32], baseline: lenet5/torch-fp32}
 """
 # What a lab's settings or a new seed must not reach, and the page of all labs.
 OF_ALL_LABS = {"merge", "index"}
