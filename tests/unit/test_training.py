@@ -1,5 +1,6 @@
 """Training: it learns, its numbers are what they say, and its bits depend on recipe, seed and data only."""
 
+import json
 import math
 import subprocess
 import sys
@@ -15,8 +16,10 @@ from torch import nn
 from torch.optim import lr_scheduler
 
 from compresslab.config.training import Optimizer, Recipe
+from compresslab.data.prepare import prepare
 from compresslab.engines.layout import normalized_channels_first
 from compresslab.models.torch.artifact import build
+from compresslab.tables.collect import read_piece
 from compresslab.train.loop import TrainingData, TrainingError, TrainingResult, batches
 from compresslab.train.schedules import learning_rate
 from compresslab.train.torch.classifier import initialize, make_optimizer, train
@@ -210,3 +213,31 @@ def test_training_normalizes_as_the_engines_do(tmp_path: Path) -> None:
     recipe = Recipe(epochs=1, batch=1000)
     train(Spy(), TrainingData(TRAIN, VALIDATION, PREPROCESSING), recipe, 0, tmp_path, "spy", log=lambda _: None)
     np.testing.assert_array_equal(seen[-1], normalized_channels_first(PREPROCESSING, VALIDATION.images))
+
+
+def test_the_stage_tells_in_the_card_what_the_host_decided(tmp_path: Path) -> None:
+    prepare("mnist", "embedded", None, tmp_path / "data.npz")
+    recipe = {
+        "epochs": 2,
+        "device": "cpu",
+        "precision": "bfloat16",
+        "ema": 0.9,
+        "augmentation": "elastic",
+        "keep": "best",
+    }
+    spec = {
+        "architecture": "gapcnn",
+        "arguments": {},
+        "parameters": recipe,
+        "seed": 0,
+        "train_images": 200,
+        "validation_images": 100,
+    }
+    outputs = {"state": "state", "model": "model.safetensors", "card": "card.json", "training": "training.csv"}
+    options = [part for option, path in outputs.items() for part in (f"--{option}", tmp_path / path)]
+    command = [sys.executable, "-m", "compresslab.stages.train_torch", "--spec", json.dumps(spec), *options]
+    subprocess.run([*command, "--data", tmp_path / "data.npz"], check=True, capture_output=True)
+    card = json.loads((tmp_path / "card.json").read_text())
+    assert (card["device"], card["precision"]) == ("cpu", "bfloat16")
+    assert list(read_piece(tmp_path / "training.csv", "training")["kept"]).count(True) == 1
+    assert not (tmp_path / "state").exists()

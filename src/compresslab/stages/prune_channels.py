@@ -8,7 +8,7 @@ def main() -> None:
     """Write the smaller model, its card and the curve of its fine-tuning."""
     stage = training_parser(__doc__, model="smaller model (.safetensors)", parent="trained model (.safetensors)")
     with running(stage) as job:
-        train_and_write(job, ["torch", "torch-pruning"], lambda fingerprint: _prune(job, fingerprint))
+        train_and_write(job, ["torch", "kornia", "torch-pruning"], lambda fingerprint: _prune(job, fingerprint))
 
 
 def _prune(job: Job, fingerprint: str) -> Trained:

@@ -8,7 +8,7 @@ def main() -> None:
     """Write the pruned model, its card and the curve of its fine-tuning."""
     stage = training_parser(__doc__, model="pruned model (.safetensors)", parent="trained model (.safetensors)")
     with running(stage) as job:
-        train_and_write(job, ["torch"], lambda fingerprint: _prune(job, fingerprint))
+        train_and_write(job, ["torch", "kornia"], lambda fingerprint: _prune(job, fingerprint))
 
 
 def _prune(job: Job, fingerprint: str) -> Trained:

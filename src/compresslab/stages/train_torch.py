@@ -8,7 +8,7 @@ def main() -> None:
     """Write the model, its card and its training curve."""
     stage = training_parser(__doc__, model="trained model (.safetensors)")
     with running(stage) as job:
-        train_and_write(job, ["torch"], lambda fingerprint: _train(job, fingerprint))
+        train_and_write(job, ["torch", "kornia"], lambda fingerprint: _train(job, fingerprint))
 
 
 def _train(job: Job, fingerprint: str) -> Trained:
