@@ -6,9 +6,9 @@ SHELL := /bin/bash
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-# Cores that Snakemake may use, and what to hand on to pytest: make test PYTEST="-m 'not workflow'"
+# Cores that Snakemake may use, and processes that the unit tests run in.
 CORES ?= all
-PYTEST ?=
+PROCESSES ?= auto
 
 READY := .venv/ready
 
@@ -24,8 +24,9 @@ demo: setup ## run every lab at smoke scale on embedded data (minutes, no networ
 	@echo
 	@echo "The report (its numbers mean nothing at this scale): $(CURDIR)/results/smoke/reports/index.html"
 
-test: setup ## all tests: units (seconds), then those that run Snakemake (minutes)
-	@pytest tests/unit tests/workflow $(PYTEST)
+test: setup ## all tests: units, side by side, then those that run Snakemake on all cores
+	@pytest tests/unit -n $(PROCESSES) --dist loadfile
+	@pytest tests/workflow
 
 lint: setup ## every style, type and architecture check
 	ruff check
