@@ -44,8 +44,8 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def report(evidence: Evidence, figures: Path, tag: str) -> str:
-    path = narrative.narrative_path(synthetic_ablation.LAB, tag, REPORT)
+def report(evidence: Evidence, figures: Path, tag: str, lab: str = synthetic_ablation.LAB) -> str:
+    path = narrative.narrative_path(lab, tag, REPORT)
     text = "\n".join(narrative.write(path, evidence, figures, language(tag, REPORT)))
     return re.sub("[\u2009\u202f\u00a0 ]", " ", text)
 
@@ -87,6 +87,17 @@ def test_tables_stand_alone_between_blank_lines(tag: str, evidence: Evidence, fi
 def test_a_run_without_any_measurement_still_has_a_report(tag: str, evidence: Evidence, figures: Path) -> None:
     empty = dataclasses.replace(evidence, tables={name: table.iloc[:0] for name, table in evidence.tables.items()})
     assert len(report(empty, figures, tag)) > 2000
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_a_lab_without_a_text_of_its_own_shows_its_studies(tag: str, evidence: Evidence, figures: Path) -> None:
+    text = report(evidence, figures, tag, "a-lab-of-a-user")
+    assert "figures/convolutions.svg" in text
+    # Three ways of counting; the parameters stand among the claims as well, published and measured.
+    assert (text.count("37,748,736"), text.count("37,752,832")) == (3, 5)
+    for name in ("architecture_costs", "convolutions", "training_steps"):
+        no_studies = changed(evidence, name, lambda table: table.iloc[:0])
+        assert len(report(no_studies, figures, tag, "a-lab-of-a-user")) < len(text), name
 
 
 def test_counts_that_disagree_are_said_so(evidence: Evidence, figures: Path) -> None:

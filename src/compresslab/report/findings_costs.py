@@ -14,6 +14,11 @@ COUNTS = ("formula", "counter", "library")
 class CostFindings(Lookup):
     """Facts of one lab's cost studies, on the run's own host."""
 
+    @property
+    def architectures(self) -> list[str]:
+        """Names of the architectures of the study, in its order."""
+        return list(dict.fromkeys(self._of_host("architecture_costs")["architecture"]))
+
     def architecture(self, name: str) -> Counted | None:
         """What an architecture of the study costs, by formula, and whether all counts agree in every layer."""
         rows = self._of_host("architecture_costs")
