@@ -59,6 +59,8 @@ MODELS: dict[str, dict[str, dict]] = {
     model: {"torch-fp32": {"method": "train-torch", **_TRAIN, "augmentation": "none"}} for model in ("resnet18", *FORMS)
 }
 MODELS["ciresan"]["torch-elastic"] = {"method": "train-torch", **_TRAIN, "augmentation": "elastic"}
+for _model in ("ciresan-residual-fc4", "ciresan-residual-fc5"):
+    MODELS[_model]["torch-he"] = {"method": "train-torch", **_TRAIN, "augmentation": "none", "initialization": "he"}
 
 MISTAKES = {
     "resnet18/torch-fp32": (106, 95, 110),
@@ -68,7 +70,9 @@ MISTAKES = {
     "ciresan-residual/torch-fp32": (76, 69, 80),
     "ciresan-residual-fc2/torch-fp32": (81, 70, 78),
     "ciresan-residual-fc4/torch-fp32": (67, 74, 71),
+    "ciresan-residual-fc4/torch-he": (70, 72, 66),
     "ciresan-residual-fc5/torch-fp32": (115, 94, 111),
+    "ciresan-residual-fc5/torch-he": (72, 69, 74),
     "ciresan-residual-late/torch-fp32": (82, 76, 90),
 }
 """Wrongly answered test images of every variant, by seed."""
@@ -81,6 +85,8 @@ COMPARED = {
         *("resnet18/torch-fp32", "ciresan-residual-fc2/torch-fp32", "ciresan-residual-fc5/torch-fp32"),
     ],
     "ciresan-residual-fc4/torch-fp32": ["ciresan-residual/torch-fp32", "ciresan-residual-fc5/torch-fp32"],
+    "ciresan-residual-fc4/torch-he": ["ciresan-residual-fc4/torch-fp32"],
+    "ciresan-residual-fc5/torch-he": ["ciresan-residual-fc5/torch-fp32", "ciresan-residual-fc4/torch-he"],
     "ciresan-residual-late/torch-fp32": ["ciresan-residual/torch-fp32"],
 }
 
