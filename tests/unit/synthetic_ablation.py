@@ -33,6 +33,7 @@ _TRAIN = {
     "batch": 128,
     "optimizer": {"name": "adamw", "lr": 0.001, "weight_decay": 0.05},
     "schedule": "one-cycle",
+    "initialization": "he",
     "keep": "best",
 }
 
@@ -60,7 +61,9 @@ MODELS: dict[str, dict[str, dict]] = {
 }
 MODELS["ciresan"]["torch-elastic"] = {"method": "train-torch", **_TRAIN, "augmentation": "elastic"}
 for _model in ("ciresan-residual-fc4", "ciresan-residual-fc5"):
-    MODELS[_model]["torch-he"] = {"method": "train-torch", **_TRAIN, "augmentation": "none", "initialization": "he"}
+    MODELS[_model]["torch-default"] = {
+        **{"method": "train-torch", **_TRAIN, "augmentation": "none", "initialization": "framework"},
+    }
 
 MISTAKES = {
     "resnet18/torch-fp32": (106, 95, 110),
@@ -70,9 +73,9 @@ MISTAKES = {
     "ciresan-residual/torch-fp32": (76, 69, 80),
     "ciresan-residual-fc2/torch-fp32": (81, 70, 78),
     "ciresan-residual-fc4/torch-fp32": (67, 74, 71),
-    "ciresan-residual-fc4/torch-he": (70, 72, 66),
+    "ciresan-residual-fc4/torch-default": (77, 84, 81),
     "ciresan-residual-fc5/torch-fp32": (115, 94, 111),
-    "ciresan-residual-fc5/torch-he": (72, 69, 74),
+    "ciresan-residual-fc5/torch-default": (172, 149, 184),
     "ciresan-residual-late/torch-fp32": (82, 76, 90),
 }
 """Wrongly answered test images of every variant, by seed."""
@@ -85,8 +88,8 @@ COMPARED = {
         *("resnet18/torch-fp32", "ciresan-residual-fc2/torch-fp32", "ciresan-residual-fc5/torch-fp32"),
     ],
     "ciresan-residual-fc4/torch-fp32": ["ciresan-residual/torch-fp32", "ciresan-residual-fc5/torch-fp32"],
-    "ciresan-residual-fc4/torch-he": ["ciresan-residual-fc4/torch-fp32"],
-    "ciresan-residual-fc5/torch-he": ["ciresan-residual-fc5/torch-fp32", "ciresan-residual-fc4/torch-he"],
+    "ciresan-residual-fc4/torch-default": ["ciresan-residual-fc4/torch-fp32"],
+    "ciresan-residual-fc5/torch-default": ["ciresan-residual-fc5/torch-fp32", "ciresan-residual-fc4/torch-default"],
     "ciresan-residual-late/torch-fp32": ["ciresan-residual/torch-fp32"],
 }
 
