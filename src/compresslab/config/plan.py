@@ -270,7 +270,7 @@ class Plan:
         for variant in self.of_lab(lab):
             model = models.setdefault(variant.model, {"train": {}, "variants": {}})
             settings = variant.method.parameters()
-            if isinstance(variant.method, Recipe):
+            if isinstance(variant.method, Recipe) and not model["train"]:
                 model["train"] = settings
             described = {"method": variant.method.method, "from": variant.method.parent, **settings}
             model["variants"][variant.name] = described  # type: ignore[index]

@@ -1,5 +1,6 @@
 """What all figures share: ink that is readable in grey, type that has every character, bytes that repeat."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -102,15 +103,16 @@ def variant_names(table: pd.DataFrame) -> pd.Series:
 class Rows:
     """The rows of a figure from top to bottom: one per name, and a heading above each model of several.
 
-    Names are those of ``variant_names``, with anything after a blank; under a heading the model is left out. ``shown``
-    gives rows a heading and a label of their own, by name; rows of one heading stand together.
+    Names are those of ``variant_names``, with anything after a blank; under a heading the model is left out, and a
+    model of one row has no heading. ``shown`` gives rows a heading and a label of their own, by name; rows of one
+    heading stand together.
     """
 
     def __init__(self, names: Sequence[str], shown: Mapping[str, tuple[str, str]] | None = None) -> None:
         self.names = list(names)
         self.at: dict[str, float] = {}
         """Place of each name on the y axis."""
-        self._shown = shown or {name: _model_and_rest(name) for name in self.names}
+        self._shown = shown or _below_their_models(self.names)
         self._headings: dict[str, float] = {}
         for name in self.names:
             heading, _ = self._shown[name]
@@ -153,9 +155,14 @@ class Rows:
         right.spines["left"].set_visible(False)
 
 
-def _model_and_rest(name: str) -> tuple[str, str]:
-    model, slash, rest = name.partition("/")
-    return (model, rest) if slash and " " not in model else ("", name)
+def _below_their_models(names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Give every name its model as a heading and the rest as a label; a model of one row needs no heading."""
+    parts = {name: name.partition("/") for name in names}
+    rows = Counter(model for model, slash, _ in parts.values() if slash)
+    return {
+        name: (model, rest) if rows[model] > 1 and " " not in model else ("", name)
+        for name, (model, _, rest) in parts.items()
+    }
 
 
 def single_and_offline(
