@@ -243,3 +243,10 @@ def test_architecture_tables_end_in_the_sum_of_every_way_of_counting(evidence: E
         )
         *layers, total = [[int(cell.replace(",", "")) for cell in row[3:]] for row in sheet.rows]
         assert [sum(column) for column in zip(*layers, strict=True)] == total
+
+
+def test_published_counts_are_written_out(evidence: Evidence) -> None:
+    sheet = SHEETS["claims"](evidence, language("en", REPORT))
+    published = {row[0]: row[1] for row in sheet.rows}
+    assert published["AlexNet (64-196-384-256-256, 4096-1024-1000) has 45,463,084 parameters."] == "45,463,084"
+    assert not [number for number in published.values() if "e+" in number]

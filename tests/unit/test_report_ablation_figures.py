@@ -295,7 +295,7 @@ def test_single_trainings_of_many_models_share_their_rows(material: Material) ->
     figure = drawn("training", material)
     titles = [axes.get_title(loc="left") for axes in figure.axes if axes.get_title(loc="left")]
     assert titles == [name.replace("/", "\n") for name in VARIANTS]
-    assert figure.axes[0].get_subplotspec().get_gridspec().get_geometry() == (3, 3)
+    assert figure.axes[0].get_subplotspec().get_gridspec().get_geometry() == (-(-len(VARIANTS) // 3), 3)
 
 
 def test_circles_stand_on_the_kept_epochs(material: Material) -> None:

@@ -54,9 +54,9 @@ def leads(evidence: Evidence, language: Language, chosen: Iterable[tuple[str, st
 
 def _published(row: Any) -> str:
     if pd.notna(row.published):
-        text = signed_minus(f"{row.published:,g}")
+        text = signed_minus(f"{row.published:,.10g}")
     elif pd.notna(row.published_low) and pd.notna(row.published_high):
-        text = signed_minus(f"{row.published_low:,g}–{row.published_high:,g}")
+        text = signed_minus(f"{row.published_low:,.10g}–{row.published_high:,.10g}")
     else:
         return MISSING
     return _with_unit(text, row.unit, row.kind)
