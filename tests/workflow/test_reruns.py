@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -169,7 +170,15 @@ def edits() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def answers(finished: Path) -> Answers:
-    return ask(finished, edits())
+    """Every edit, tried in as many copies of the finished project side by side as there are cores."""
+    copies = [finished.parent / f"copy-{number}" / finished.name for number in range(os.cpu_count() or 1)]
+    for copy in copies:
+        shutil.copytree(finished, copy, symlinks=True)
+    questions = list(edits().items())
+    shares = [dict(questions[number :: len(copies)]) for number in range(len(copies))]
+    with ThreadPoolExecutor(len(copies)) as pool:
+        answered = list(pool.map(ask, copies, shares))
+    return Answers(answered[0].jobs, {name: jobs for part in answered for name, jobs in part.wanted.items()})
 
 
 @cache

@@ -1,14 +1,12 @@
 """Several ways to do the same work, timed in turns on this machine, so that whatever disturbs it disturbs all alike."""
 
-import gc
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from compresslab.measure.intervals import Interval, paired_ratio, round_quantile_interval
-from compresslab.measure.steady import Call, sample
+from compresslab.measure.steady import Call, collector_paused, sample
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class Times:
 def in_turns(sides: Mapping[str, Call], effort: Effort) -> dict[str, Times]:
     """Time every side in every round, one after the other; the first call of a turn is not timed."""
     taken: dict[str, list[np.ndarray]] = {side: [] for side in sides}
-    with _settled_objects():
+    with collector_paused():
         for _ in range(effort.rounds):
             for side, call in sides.items():
                 call(0)
@@ -53,17 +51,6 @@ def in_turns(sides: Mapping[str, Call], effort: Effort) -> dict[str, Times]:
         side: Times(np.concatenate(turns), np.repeat(np.arange(effort.rounds), [len(turn) for turn in turns]))
         for side, turns in taken.items()
     }
-
-
-@contextmanager
-def _settled_objects() -> Iterator[None]:
-    """Keep the garbage collector, which runs before every turn, off the many objects of an imported framework."""
-    gc.collect()
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 def interval_columns(name: str, unit: str, interval: Interval) -> dict[str, float]:

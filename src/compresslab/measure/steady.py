@@ -61,15 +61,16 @@ def sample(call: Call, *, calls: int, seconds: float, longest_s: float) -> np.nd
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Collect garbage now and then keep the collector out of the timed calls."""
+    """Collect garbage now and then keep the collector out of the timed calls; nothing where it is paused already."""
+    if not gc.isenabled():
+        yield
+        return
     gc.collect()
-    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if was_enabled:
-            gc.enable()
+        gc.enable()
 
 
 @cache
