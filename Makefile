@@ -25,7 +25,7 @@ demo: setup ## run every lab at smoke scale on embedded data (minutes, no networ
 	@echo "The report (its numbers mean nothing at this scale): $(CURDIR)/results/smoke/reports/index.html"
 
 test: setup ## all tests: units, side by side, then those that run Snakemake on all cores
-	@pytest tests/unit -n $(PROCESSES) --dist loadfile
+	@pytest tests/unit -n $(PROCESSES) --maxprocesses 4 --dist loadfile
 	@pytest tests/workflow
 
 lint: setup ## every style, type and architecture check
