@@ -112,11 +112,16 @@ class HardestClass:
 
 @dataclass(frozen=True)
 class Claim:
-    """A published number, what was measured for it, and the verdict with its reason (empty where there is none)."""
+    """A published number, what was measured for it, and the verdict with its reason (empty where there is none).
+
+    ``published_low`` and ``published_high`` are the ends of a range, or the two values of a lead.
+    """
 
     id: str
     statements: Mapping[str, str]
     published: float
+    published_low: float
+    published_high: float
     measured: float
     low: float
     high: float

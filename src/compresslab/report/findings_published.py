@@ -38,6 +38,8 @@ class PublishedFindings(Lookup):
             id=id,
             statements={"en": row["statement_en"], "zh-TW": row["statement_zh"]},
             published=row["published"],
+            published_low=row["published_low"],
+            published_high=row["published_high"],
             measured=row["measured"],
             low=row["measured_low"],
             high=row["measured_high"],
@@ -65,9 +67,7 @@ class PublishedFindings(Lookup):
         claim = self.claim(id)
         if claim is None:
             return None
-        table = self._evidence.tables["claims"]
-        row = table[table["claim"] == id].iloc[0]
-        published = unpaired_difference_points(row["published_high"], row["published_low"], images)
+        published = unpaired_difference_points(claim.published_high, claim.published_low, images)
         compared = self._against("comparisons", variant, reference)
         detectable = float("nan") if compared is None else compared["smallest_detectable_points"].mean()
         return Lead(claim, published.low, published.high, detectable)
