@@ -3,7 +3,6 @@
 import dataclasses
 import math
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +11,15 @@ import pytest
 import synthetic_ablation
 from hypothesis import given
 from hypothesis import strategies as st
+from report_text import REPORT, changed, report_of
 from scipy.special import log_softmax
 
-from compresslab.report import narrative
 from compresslab.report.evidence import Evidence, Subject, read_evidence
 from compresslab.report.exhibits.registry import SHEETS
 from compresslab.report.figures import registry
 from compresslab.report.findings import Findings
 from compresslab.report.languages import language
 
-REPORT = Path(__file__).parents[2] / "report"
 TAGS = ("zh-TW", "en")
 PLAIN, RESNET = "ciresan/torch-fp32", "resnet18/torch-fp32"
 RESIDUAL, LATE = "ciresan-residual/torch-fp32", "ciresan-residual-late/torch-fp32"
@@ -45,13 +43,7 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def report(evidence: Evidence, figures: Path, tag: str, lab: str = synthetic_ablation.LAB) -> str:
-    path = narrative.narrative_path(lab, tag, REPORT)
-    text = "\n".join(narrative.write(path, evidence, figures, language(tag, REPORT)))
-    return re.sub("[\u2009\u202f\u00a0 ]", " ", text)
-
-
-def changed(evidence: Evidence, name: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Evidence:
-    return dataclasses.replace(evidence, tables={**evidence.tables, name: change(evidence.tables[name].copy())})
+    return report_of(lab, evidence, figures, tag)
 
 
 def judged(evidence: Evidence, claim: str, **values: object) -> Evidence:

@@ -3,7 +3,6 @@
 import dataclasses
 import math
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -11,8 +10,9 @@ import pytest
 import synthetic_pcb
 from hypothesis import given
 from hypothesis import strategies as st
+from report_text import REPORT, changed, report_of
 
-from compresslab.report import break_even, narrative
+from compresslab.report import break_even
 from compresslab.report.evidence import Evidence, Subject, read_evidence
 from compresslab.report.exhibits.registry import SHEETS
 from compresslab.report.figures import registry
@@ -22,7 +22,6 @@ from compresslab.report.names import Names
 from compresslab.report.ratios import cell_ratio, engine_ratios
 from compresslab.tables.schemas import TABLES
 
-REPORT = Path(__file__).parents[2] / "report"
 TAGS = ("zh-TW", "en")
 NUMPY, TORCH, TF = "lenet5/numpy-fp32", "lenet5/torch-fp32", "lenet5/tf-fp32"
 
@@ -43,17 +42,11 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def report(evidence: Evidence, figures: Path, tag: str) -> str:
-    path = narrative.narrative_path(synthetic_pcb.LAB, tag, REPORT)
-    text = "\n".join(narrative.write(path, evidence, figures, language(tag, REPORT)))
-    return re.sub("[\u2009\u202f\u00a0 ]", " ", text)
+    return report_of(synthetic_pcb.LAB, evidence, figures, tag)
 
 
 def abstract(evidence: Evidence, figures: Path, tag: str) -> str:
     return report(evidence, figures, tag).split("\n# ")[0]
-
-
-def changed(evidence: Evidence, name: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Evidence:
-    return dataclasses.replace(evidence, tables={**evidence.tables, name: change(evidence.tables[name].copy())})
 
 
 def judged(evidence: Evidence, verdict: str, points: float, **where: str) -> Evidence:
