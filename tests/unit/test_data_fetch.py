@@ -175,9 +175,9 @@ def test_an_uncompressed_file_is_checked_too(tmp_path, server, monkeypatch):
         (PUBLISHED[:1000] + b"\xff\x00\xff\x00" + PUBLISHED[1004:], "is corrupted"),
         (b"<html>Please log in</html>", "not a gzip file"),
         (b"", "is truncated"),
-        (gzip.compress(CONTENT[::-1]), "is not the published file"),
-        (gzip.compress(CONTENT[:-1]), "is truncated"),
-        (gzip.compress(bytes(50_000_000)), "holds more than the published 300,000 bytes"),
+        (gzip.compress(CONTENT[::-1], mtime=0), "is not the published file"),
+        (gzip.compress(CONTENT[:-1], mtime=0), "is truncated"),
+        (gzip.compress(bytes(50_000_000), mtime=0), "holds more than the published 300,000 bytes"),
         (PUBLISHED + bytes(100_000), "sends more than the"),
     ],
     ids=["truncated", "corrupted", "log-in page", "empty", "other content", "short content", "bomb", "too long"],
@@ -434,7 +434,8 @@ def test_every_file_that_a_mirror_lacks_is_named(tmp_path, mirror, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("body", "reason"), [(PUBLISHED[:-9], "truncated"), (b"x" * 99, "corrupted"), (gzip.compress(b"y"), "truncated")]
+    ("body", "reason"),
+    [(PUBLISHED[:-9], "truncated"), (b"x" * 99, "corrupted"), (gzip.compress(b"y", mtime=0), "truncated")],
 )
 def test_a_wrong_file_in_the_mirror_is_named_and_not_copied(tmp_path, mirror, body, reason):
     (mirror / "toy" / NAME).write_bytes(body)

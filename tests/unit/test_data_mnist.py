@@ -62,14 +62,16 @@ def test_idx_of_another_length_is_refused(data):
 )
 def test_idx_errors_say_what_is_wrong_and_where(tmp_path, content, reason):
     path = tmp_path / "labels.gz"
-    path.write_bytes(gzip.compress(content))
+    path.write_bytes(gzip.compress(content, mtime=0))
     with pytest.raises(DataError, match=reason) as caught:
         read_idx(path, dimensions=1)
     assert str(path) in str(caught.value)
     assert "fetch it again" in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"plain", gzip.compress(_idx(np.zeros(50)))[:-12]])
+@pytest.mark.parametrize(
+    "content", [b"plain", gzip.compress(_idx(np.zeros(50)), mtime=0)[:-12]], ids=["plain", "truncated"]
+)
 def test_idx_that_cannot_be_unpacked_is_named(tmp_path, content):
     path = tmp_path / "labels.gz"
     path.write_bytes(content)
@@ -86,8 +88,8 @@ def _small_mnist(folder: Path, train: int = 200, test: int = 30) -> None:
     rng = np.random.default_rng(0)
     for prefix, count in (("train", train), ("t10k", test)):
         images = rng.integers(0, 256, (count, 28, 28))
-        (folder / f"{prefix}-images-idx3-ubyte.gz").write_bytes(gzip.compress(_idx(images)))
-        (folder / f"{prefix}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(_idx(np.arange(count) % 10)))
+        (folder / f"{prefix}-images-idx3-ubyte.gz").write_bytes(gzip.compress(_idx(images), mtime=0))
+        (folder / f"{prefix}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(_idx(np.arange(count) % 10), mtime=0))
 
 
 def test_mnist_validation_comes_out_of_the_training_images(tmp_path, monkeypatch):
@@ -104,7 +106,7 @@ def test_mnist_validation_comes_out_of_the_training_images(tmp_path, monkeypatch
 
 def test_mnist_labels_must_go_with_the_images(tmp_path):
     _small_mnist(tmp_path)
-    (tmp_path / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(_idx(np.zeros(199))))
+    (tmp_path / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(_idx(np.zeros(199)), mtime=0))
     with pytest.raises(DataError, match="200 train images do not go with 199 labels"):
         mnist.read(tmp_path)
 
