@@ -41,7 +41,7 @@ LANGUAGES = EXPERIMENT.languages
 FIGURES = [module_name(name) for name in figures()]
 TABLES = (
     "scores scores_by_class confusion training costs cost_layers latency speed sparse_products architecture_costs"
-    " convolutions training_steps audit skipped comparisons layers claims"
+    " convolutions training_steps codec_shift audit skipped comparisons layers sensitivity claims"
 ).split()
 FIRST_SEED = PLAN.seeds[0]
 DATASETS = sorted({variant.dataset for variant in PLAN.variants.values()})

@@ -411,6 +411,8 @@ COMPARISONS = Table(
         "accuracy_difference_low_points": _points(),
         "accuracy_difference_high_points": _points(),
         "relative_l2_percent": _number(0),
+        "confidence_shift_points": _points(),
+        "confidence_distance_points": _percent(),
         "smallest_detectable_points": _number(0, 100, nullable=True),
         "accuracy_verdict": _choice("better", "worse", "noise"),
     },
@@ -431,6 +433,52 @@ LAYERS = Table(
     },
     key=(*_SEED, "reference", "layer"),
     sorted_by=(*_SEED, "reference"),
+)
+
+SENSITIVITY = Table(
+    "sensitivity",
+    {
+        **_identity((*_SEED, "layer", "operator")),
+        "macs": _count(),
+        "probe_images": _count(1),
+        "relative_l2_percent": _number(0),
+        "agreement_percent": _percent(),
+        "loss_increase": _number(),
+        "accuracy_difference_points": _points(),
+        "kept_float": _flag(),
+    },
+    key=(*_SEED, "layer"),
+    sorted_by=_SEED,
+)
+
+CODEC_SHIFT = Table(
+    "codec_shift",
+    {
+        **_identity(("lab", "host", "model", "variant", "engine", "codec")),
+        "images": _count(1),
+        "bytes_per_image": _positive(),
+        "pixel_error_percent": _percent(),
+        "accuracy_percent": _percent(),
+        "accuracy_low_percent": _percent(),
+        "accuracy_high_percent": _percent(),
+        "agreement_percent": _percent(),
+        "drop_points": _points(),
+        "drop_low_points": _points(),
+        "drop_high_points": _points(),
+        "drop_verdict": _choice("better", "worse", "noise"),
+        "reference": _text(),
+        "excess_drop_points": _number(-200, 200),
+        "excess_drop_low_points": _number(-200, 200),
+        "excess_drop_high_points": _number(-200, 200),
+        "excess_verdict": _choice("better", "worse", "noise"),
+    },
+    key=("lab", "host", "model", "variant", "codec"),
+    sorted_by=("lab", "host", "model", "variant"),
+    intervals={
+        "accuracy_percent": ("accuracy_low_percent", "accuracy_high_percent"),
+        "drop_points": ("drop_low_points", "drop_high_points"),
+        "excess_drop_points": ("excess_drop_low_points", "excess_drop_high_points"),
+    },
 )
 
 VERDICTS = ("reproduced", "exceeded", "not_reproduced", "not_comparable")
@@ -488,6 +536,8 @@ TABLES = {
         COMPARISONS,
         SPEED,
         LAYERS,
+        SENSITIVITY,
+        CODEC_SHIFT,
         CLAIMS,
     )
 }
