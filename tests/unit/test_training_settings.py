@@ -54,7 +54,7 @@ def test_a_setting_of_the_recipe_is_told_there_once_for_each_method_that_lacks_i
     ]
 
 
-@pytest.mark.parametrize("setting", ["precision: float32", "ema: null", "augmentation: symmetries", "device: cpu"])
+@pytest.mark.parametrize("setting", ["precision: float32", "ema: null", "augmentation: crops", "device: cpu"])
 def test_what_every_framework_knows_may_be_said_anywhere(tmp_path: Path, setting: str) -> None:
     said = SEVERAL.replace(NUMPY, f"{NUMPY}, {setting}").replace(RECIPE, f"{RECIPE}          {setting}\n")
     assert list(experiment(tmp_path, said).labs) == ["digits"]

@@ -31,7 +31,11 @@ class Elastic(Section):
 Known = Mapping[str, tuple[object, ...]]
 """Of some settings of a training, the values that a framework knows; it knows all values of the others."""
 
-KNOWN_IN_TENSORFLOW: Known = {"precision": ("float32",), "ema": (None,), "augmentation": ("none", "symmetries")}
+KNOWN_IN_TENSORFLOW: Known = {
+    "precision": ("float32",),
+    "ema": (None,),
+    "augmentation": ("none", "symmetries", "crops"),
+}
 KNOWN_IN_NUMPY: Known = {**KNOWN_IN_TENSORFLOW, "device": ("auto", "cpu")}
 
 
@@ -47,10 +51,11 @@ class Optimization(Section):
         "constant", description="How the learning rate changes over the training."
     )
     step_epochs: int | None = Field(None, ge=1, description="Epochs between two halvings of a `step` schedule.")
-    augmentation: Literal["none", "symmetries", "elastic"] = Field(
+    augmentation: Literal["none", "symmetries", "crops", "elastic"] = Field(
         "none",
         description="`symmetries`: in every epoch each image is turned by quarter turns and mirrored at random; "
-        "`elastic`: it is distorted like rubber (PyTorch only).",
+        "`crops`: it is mirrored left to right at random and shifted by up to 4 pixels in both directions, its border "
+        "reflected; `elastic`: it is distorted like rubber (PyTorch only).",
     )
     elastic: Elastic = Field(default_factory=Elastic, description="Settings of `augmentation: elastic`.")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Label smoothing of the cross-entropy.")

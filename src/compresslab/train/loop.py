@@ -19,7 +19,7 @@ from compresslab.config.training import Optimization
 from compresslab.data.prepared import Split
 from compresslab.data.preprocessing import Preprocessing
 from compresslab.train import checkpoint
-from compresslab.train.augmentation import augmented
+from compresslab.train.augmentation import VIEWS
 from compresslab.train.schedules import learning_rate
 
 Row = dict[str, float]
@@ -200,8 +200,8 @@ def _steps(learner: Learner, images: np.ndarray, recipe: Optimization, seed: int
     """Make the updates of one epoch; return the learning rate of the last one."""
     steps_per_epoch = math.ceil(len(images) / recipe.batch)
     rate = 0.0
-    if recipe.augmentation == "symmetries":
-        learner.show(augmented(images, seed, epoch))
+    if views := VIEWS.get(recipe.augmentation):
+        learner.show(views(images, seed, epoch))
     for step, positions in enumerate(batches(len(images), recipe.batch, seed, epoch)):
         rate = learning_rate(recipe, (epoch - 1) * steps_per_epoch + step, steps_per_epoch)
         learner.step(positions, rate)
