@@ -107,7 +107,7 @@ MISTAKES = {
     "unknown dataset": Mistake(
         "    dataset: mnist",
         "    dataset: minst",
-        ("labs.digits.dataset: unknown dataset 'minst'", "did you mean 'mnist'?", "known: deeppcb, deeppcb-pair"),
+        ("labs.digits.dataset: unknown dataset 'minst'", "did you mean 'mnist'?", "deeppcb, deeppcb-pair"),
     ),
     "out of bounds": Mistake(
         "          epochs: 5",
@@ -233,6 +233,26 @@ LONELY = {
         "    baseline: torch-fp32",
         "    studies: {sparse-products: {of: gapcnn/numpy-fp32, off: 1}}",
         ("studies.sparse-products.off: unknown key", "did you mean 'of'?"),
+    ),
+    "unknown variant after a codec": Mistake(
+        "    baseline: torch-fp32",
+        "    codec_shift: {of: [gapcnn/torch-fp32, gapcnn/onx-int8], baseline: gapcnn/torch-fp32}",
+        ("codec_shift.of.1: unknown variant 'gapcnn/onx-int8'", "did you mean 'gapcnn/onnx-int8'?"),
+    ),
+    "baseline that answers no codec": Mistake(
+        "    baseline: torch-fp32",
+        "    codec_shift: {of: [gapcnn/onnx-int8], baseline: gapcnn/onnx-fp32}",
+        ("codec_shift: the baseline 'gapcnn/onnx-fp32' is none of those that answer: gapcnn/onnx-int8",),
+    ),
+    "quality beyond JPEG's": Mistake(
+        "    baseline: torch-fp32",
+        "    codec_shift: {of: [gapcnn/onnx-int8], baseline: gapcnn/onnx-int8, qualities: [101]}",
+        ("codec_shift.qualities.0: ", "less than or equal to 100"),
+    ),
+    "unknown dataset in place of another": Mistake(
+        "data: {source: upstream}",
+        "data: {instead: {mnist: minst}}",
+        ("data.instead.mnist: unknown dataset 'minst'", "did you mean 'mnist'?"),
     ),
     "limits at an unknown scale": Mistake(
         "    baseline: torch-fp32",
@@ -435,6 +455,19 @@ class TestRecipe:
         ]
 
 
+class TestDataInPlaceOfOthers:
+    """A dataset may be read in place of another one, and everything that reads data then names it."""
+
+    def test_reaches_the_variants_that_read_the_other(self, tmp_path: Path) -> None:
+        plan = Plan(experiment(tmp_path, VALID, data={"instead": {"mnist": "deeppcb"}}))
+        assert plan.datasets("digits") == ["deeppcb"]
+        assert json.loads(plan.subject_slice("digits"))["datasets"] == ["deeppcb"]
+
+    def test_leaves_other_datasets_alone(self, tmp_path: Path) -> None:
+        plan = Plan(experiment(tmp_path, VALID, data={"instead": {"deeppcb": "deeppcb-pair"}}))
+        assert plan.datasets("digits") == ["mnist"]
+
+
 class TestLimits:
     """A lab may be cut down further than the run is, scale by scale; of two caps the smaller one holds."""
 
@@ -461,6 +494,12 @@ class TestLimits:
         plan = self.plan(tmp_path, scale="quick", limits={"train_images": 300}, benchmark={"rounds": 2})
         assert plan.limits("digits").train_images == 300
         assert plan.protocol("digits")["rounds"] == 2
+
+    def test_cap_the_images_that_calibrate(self, tmp_path: Path) -> None:
+        plan = self.plan(tmp_path, scale="quick", limits={"calibration_images": 16})
+        for variant in ("numpy-int8", "onnx-int8"):
+            parameters = json.loads(plan.method_slice(f"digits/gapcnn/{variant}", 0))["parameters"]
+            assert parameters["calibration"]["images"] == 16
 
     def test_leave_the_rest_to_the_run(self, tmp_path: Path) -> None:
         plan = self.plan(tmp_path, scale="quick")

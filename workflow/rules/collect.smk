@@ -24,6 +24,7 @@ rule collect:
             lab=wildcards.lab,
         ),
         studies=studies_of_lab,
+        reencoded=reencoded_of_lab,
         claims=project_file("report/claims.yaml"),
     output:
         expand("results/{{run}}/tables/{{lab}}/{table}.csv", table=TABLES),

@@ -133,6 +133,12 @@ def predict_code(wildcards):
     return stage("predict", *PLAN.code_of_engine(variant.id, PLAN.engines(variant)[0]))
 
 
+def reencoding_code(wildcards):
+    """Entry modules of answers to re-encoded images: the stage, the engine and the architecture that it loads by name."""
+    variant = PLAN.variants[wildcards.variant]
+    return stage("predict_reencoded", *PLAN.code_of_engine(variant.id, PLAN.engines(variant)[0]))
+
+
 def layers_code(wildcards):
     """Entry modules of a comparison of layers: both engines are loaded by name."""
     sides = [PLAN.variants[wildcards.variant], PLAN.variants[wildcards.reference]]
@@ -192,6 +198,11 @@ def predictions_of_lab(wildcards):
         variant=ids,
         seed=PLAN.seeds_of(wildcards.lab),
     )
+
+
+def reencoded_of_lab(wildcards):
+    """Answers to re-encoded images of the variants that give them, trained with the first seed."""
+    return [f"results/{RUN}/reencoded/{variant.id}.npz" for variant in PLAN.reencoded(wildcards.lab)]
 
 
 def layers_of_lab(wildcards):

@@ -1,4 +1,4 @@
-# What every variant answers on the test split.
+# What every variant answers on the test split, and some of them on test images that went through a codec.
 
 
 rule predict:
@@ -21,4 +21,29 @@ rule predict:
         "Predicting with {wildcards.variant}, seed {wildcards.seed}"
     shell:
         "python -m compresslab.stages.predict --data {input.data} --model {input.model} --out {output}"
+        " --spec {params.spec:q} --code {params.stamp} --log {log}"
+
+
+rule predict_reencoded:
+    input:
+        data=data_of_variant,
+        model=lambda wildcards: PLAN.model_file(wildcards.variant, FIRST_SEED, RUN),
+    output:
+        "results/{run}/reencoded/{variant}.npz",
+    log:
+        "results/{run}/logs/predict-reencoded/{variant}.log",
+    wildcard_constraints:
+        variant=any_of(variant.id for lab in PLAN.labs for variant in PLAN.reencoded(lab)),
+    conda:
+        "../../envs/measure.yaml"
+    resources:
+        mem_mb=2000,
+    params:
+        spec=lambda wildcards: PLAN.reencoding_slice(wildcards.variant),
+        code=lambda wildcards: tokens(*reencoding_code(wildcards)),
+        stamp=lambda wildcards: stamp(*reencoding_code(wildcards)),
+    message:
+        "Predicting with {wildcards.variant} on re-encoded images"
+    shell:
+        "python -m compresslab.stages.predict_reencoded --data {input.data} --model {input.model} --out {output}"
         " --spec {params.spec:q} --code {params.stamp} --log {log}"

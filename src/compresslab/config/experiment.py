@@ -3,9 +3,9 @@
 from functools import reduce
 from importlib import import_module
 from operator import or_
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, create_model
+from pydantic import BeforeValidator, Field, create_model, model_validator
 
 from compresslab.config.base import Name, Section
 from compresslab.config.inventory import methods, module_name, studies
@@ -37,6 +37,11 @@ class Data(Section):
         "upstream", description="`upstream`: the public address; `mirror`: a local copy; `embedded`: generated."
     )
     mirror: str | None = Field(None, description="Directory that holds a copy in the upstream's layout.")
+    instead: dict[Name, Name] = Field(
+        default_factory=dict,
+        description="Datasets to read in place of others, such as `cifar10: cifar10-jpeg75` where only that copy is at "
+        "hand; the reports name what was read.",
+    )
 
 
 class Limits(Section):
@@ -45,6 +50,9 @@ class Limits(Section):
     train_images: int | None = Field(None, ge=10, description="Images of the training split.")
     validation_images: int | None = Field(None, ge=10, description="Images of the validation split.")
     test_images: int | None = Field(None, ge=10, description="Images of the test split.")
+    calibration_images: int | None = Field(
+        None, ge=1, description="Images that a calibration looks at, or that layers are probed with."
+    )
     epochs: int | None = Field(None, ge=1, description="Epochs of any training.")
     batch: int | None = Field(None, ge=1, description="Images per step of any training, so that few images make steps.")
 
@@ -75,6 +83,22 @@ class Benchmark(Section):
     offline_batch: int = Field(256, ge=1, description="Images per batch of the throughput measurement.")
     offline_images: int | None = Field(None, ge=1, description="Images of the throughput measurement; all when unset.")
     timeout_s: float = Field(600.0, gt=0, description="Seconds after which a silent worker is given up.")
+
+
+class CodecShift(Section):
+    """Which variants answer test images that went through JPEG, and at which qualities."""
+
+    of: list[str] = Field(min_length=1, description="The variants, as `model/variant`.")
+    baseline: str = Field(description="The one of them whose loss the others' losses are held against.")
+    qualities: list[Annotated[int, Field(ge=1, le=100)]] = Field(
+        [95, 90, 75, 50], min_length=1, description="JPEG qualities, as Pillow counts them."
+    )
+
+    @model_validator(mode="after")
+    def _baseline_answers(self) -> Self:
+        if self.baseline not in self.of:
+            raise ValueError(f"the baseline '{self.baseline}' is none of those that answer: {', '.join(self.of)}")
+        return self
 
 
 class Model(Section):
@@ -133,6 +157,9 @@ class Lab(Section):
     comparisons: dict[str, list[str]] = Field(
         default_factory=dict,
         description="Variants to compare a variant's answers with, image by image, beside its parent.",
+    )
+    codec_shift: CodecShift | None = Field(
+        None, description="Variants that also answer test images after JPEG; none unless given."
     )
     studies: Studies = Field(default_factory=Studies, description="Questions measured on their own.")
     limits: dict[Scale, LabLimits] = Field(

@@ -8,9 +8,11 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TypeVar
 
-from compresslab.artifacts import canonical_json
+from compresslab.artifacts import canonical_json, file_sha256
+from compresslab.config.calibration import Calibration
 from compresslab.config.experiment import Experiment, Lab, LabLimits, Limits, Model
 from compresslab.config.inventory import architecture_module, module_name
 from compresslab.config.method import Method
@@ -165,6 +167,17 @@ class Plan:
         variant = self.variants[variant_id]
         return canonical_json({"engine": self.engines(variant)[0], "test_images": self.limits(variant.lab).test_images})
 
+    def reencoded(self, lab: str) -> list[Variant]:
+        """The variants of a lab that also answer test images after a codec."""
+        shift = self.lab(lab).codec_shift
+        return [self.variants[f"{lab}/{name}"] for name in shift.of] if shift else []
+
+    def reencoding_slice(self, variant_id: str) -> str:
+        """What answering re-encoded images depends on: the engine, the images and the qualities."""
+        shift = self.lab(self.variants[variant_id].lab).codec_shift
+        assert shift is not None, f"{variant_id} answers no re-encoded images"
+        return canonical_json({**json.loads(self.predict_slice(variant_id)), "qualities": shift.qualities})
+
     def layers_slice(self, variant_id: str, reference_id: str) -> str:
         """What the comparison of layers depends on: both engines and the images."""
         variant, reference = self.variants[variant_id], self.variants[reference_id]
@@ -259,6 +272,7 @@ class Plan:
                 "host": experiment.benchmark.host,
                 "other_hosts": experiment.benchmark.other_hosts,
                 "studies": list(self.lab(lab).studies.chosen),
+                "codec_shift": self._codec_shift(lab),
                 "variants": rows,
             }
         )
@@ -339,6 +353,15 @@ class Plan:
         """Modules that running a variant loads by name, which the import graph cannot see."""
         return [f"compresslab.engines.{module_name(engine)}", *self.code_of_architecture(variant_id)]
 
+    def _codec_shift(self, lab: str) -> list[dict[str, str]]:
+        """The variants of which re-encoded images are scored, with their engines, and the one they are held against."""
+        shift = self.lab(lab).codec_shift
+        return [
+            {"variant": variant.id, "engine": self.engines(variant)[0], "reference": f"{lab}/{shift.baseline}"}
+            for variant in self.reencoded(lab)
+            if shift is not None
+        ]
+
     def _baseline_of_lab(self, lab: str) -> str:
         """The lab's baseline as `model/variant`: the variant that it names, or its first one."""
         named, variants = self.lab(lab).baseline, self.of_lab(lab)
@@ -382,8 +405,9 @@ def _capped(settings: Mapping[str, Any], caps: LabLimits) -> dict[str, Any]:
 
 def _variants(experiment: Experiment) -> Iterator[Variant]:
     for lab_name, lab in experiment.labs.items():
-        limits = _limits(experiment, lab_name)
+        limits, instead = _limits(experiment, lab_name), experiment.data.instead
         for model_name, model in lab.models.items():
+            dataset = model.dataset or lab.dataset
             for name, method in model.variants.items():
                 yield Variant(
                     lab=lab_name,
@@ -391,9 +415,23 @@ def _variants(experiment: Experiment) -> Iterator[Variant]:
                     name=name,
                     architecture=model.architecture or model_name,
                     arguments=model.arguments,
-                    dataset=model.dataset or lab.dataset,
-                    method=_with_recipe(method, model, limits),
+                    dataset=instead.get(dataset, dataset),
+                    method=_with_few_images(_with_recipe(method, model, limits), limits),
                 )
+
+
+def _with_few_images(method: Method, limits: Limits) -> Method:
+    """A method that calibrates or probes layers, with the images that it looks at capped by the scale."""
+    cap = limits.calibration_images
+    if cap is None:
+        return method
+    update: dict[str, object] = {}
+    calibration = getattr(method, "calibration", None)
+    if isinstance(calibration, Calibration):
+        update["calibration"] = calibration.model_copy(update={"images": min(calibration.images, cap)})
+    if hasattr(method, "probe_images"):
+        update["probe_images"] = min(method.probe_images, cap)
+    return method.model_copy(update=update)
 
 
 def _with_recipe(method: Method, model: Model, limits: Limits) -> Method:

@@ -1,10 +1,13 @@
 """What a schema cannot say: names that must exist, parents that must fit, choices that exclude each other."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
-from compresslab.config.experiment import METHODS, Experiment, Lab, Model
+from compresslab.config.experiment import METHODS, Data, Experiment, Lab, LabLimits, Model
 from compresslab.config.inventory import architecture_arguments, architectures, datasets, engines
 from compresslab.config.method import Method
+from compresslab.config.methods.import_ import LARGEST_BYTES
+from compresslab.config.methods.import_ import Parameters as Import
 from compresslab.config.problems import did_you_mean
 from compresslab.config.study import Study
 from compresslab.config.training import Optimization, merged
@@ -20,16 +23,27 @@ def contradictions(experiment: Experiment) -> Iterator[Finding]:
         yield ("seeds",), f"{experiment.seeds} names a seed twice"
     if experiment.benchmark.host in experiment.benchmark.other_hosts:
         yield ("benchmark", "other_hosts"), f"'{experiment.benchmark.host}' is this run's own host"
+    yield from _substitution_mistakes(experiment)
     for lab_name, lab in experiment.labs.items():
-        for path, message in _in_lab(lab, experiment.data.source):
+        for path, message in _mixed_with_trainings(lab, _number_of_seeds(experiment, lab)):
+            yield ("labs", lab_name, *path), message
+        for path, message in _in_lab(lab, experiment.data):
             yield ("labs", lab_name, *path), message
 
 
-def _in_lab(lab: Lab, source: str) -> Iterator[Finding]:
-    if message := _dataset_mistake(lab.dataset, source):
+def _substitution_mistakes(experiment: Experiment) -> Iterator[Finding]:
+    """Datasets that are replaced, and those that replace them, must exist."""
+    for name, other in experiment.data.instead.items():
+        for dataset in (name, other):
+            if dataset not in datasets():
+                yield ("data", "instead", name), _unknown("dataset", dataset, datasets())
+
+
+def _in_lab(lab: Lab, data: Data) -> Iterator[Finding]:
+    if message := _dataset_mistake(lab.dataset, data):
         yield ("dataset",), message
     for name, model in lab.models.items():
-        if model.dataset and (message := _dataset_mistake(model.dataset, source)):
+        if model.dataset and (message := _dataset_mistake(model.dataset, data)):
             yield ("models", name, "dataset"), message
         for path, message in _in_model(name, model):
             yield ("models", name, *path), message
@@ -50,6 +64,10 @@ def _in_lab(lab: Lab, source: str) -> Iterator[Finding]:
             for name in (variant, *references):
                 if name not in known:
                     yield (key, variant), _unknown("variant", name, known)
+    for index, variant in enumerate(lab.codec_shift.of if lab.codec_shift else []):
+        if variant not in known or "/" not in variant:
+            full = [name for name in known if "/" in name]
+            yield ("codec_shift", "of", index), _unknown("variant", variant, full)
     for name, study in lab.studies.chosen.items():
         for message in _study_mistakes(name, study, lab):
             yield ("studies", name), message
@@ -74,11 +92,12 @@ def _study_mistakes(name: str, study: Study, lab: Lab) -> Iterator[str]:
             yield _unknown("architecture", architecture, architectures("torch"))
 
 
-def _dataset_mistake(name: str, source: str) -> str | None:
+def _dataset_mistake(name: str, data: Data) -> str | None:
     if name not in datasets():
         return _unknown("dataset", name, datasets())
-    if name not in datasets(source):
-        return f"'{name}' has no {source} data; those that have: {', '.join(datasets(source))}"
+    read, source = data.instead.get(name, name), data.source
+    if read in datasets() and read not in datasets(source):
+        return f"'{read}' has no {source} data; those that have: {', '.join(datasets(source))}"
     return None
 
 

@@ -38,6 +38,7 @@ def reference_page() -> str:
         "Recipe",
         "Optimizer",
         "Elastic",
+        "CodecShift",
         "Calibration",
     ):
         parts += _section(name, definitions[name], definitions)

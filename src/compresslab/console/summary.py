@@ -15,7 +15,7 @@ def summary(experiment: Experiment, jobs: Mapping[str, int], seconds: Mapping[st
     gpus = graphics_processors()
     lines = [
         f"scale     {experiment.scale}, results in results/{experiment.run_name}",
-        f"data      {experiment.data.source}{_mirror(experiment)}",
+        f"data      {experiment.data.source}{_mirror(experiment)}{_instead(experiment)}",
         f"labs      {', '.join(experiment.labs)}; seeds {', '.join(map(str, experiment.seeds))}",
         f"jobs      {', '.join(f'{count} {rule}' for rule, count in sorted(jobs.items()))}",
         f"time      {_expected(jobs, seconds, cores)}",
@@ -44,6 +44,10 @@ def graphics_processors() -> list[str]:
 
 def _mirror(experiment: Experiment) -> str:
     return f" in {experiment.data.mirror}" if experiment.data.source == "mirror" else ""
+
+
+def _instead(experiment: Experiment) -> str:
+    return "".join(f"; {other} in place of {name}" for name, other in experiment.data.instead.items())
 
 
 def _expected(jobs: Mapping[str, int], seconds: Mapping[str, float], cores: int) -> str:

@@ -41,6 +41,7 @@ def _collect(job: Job) -> None:
         **_costs(job),
         **_sessions(job),
         **_studies(job),
+        "codec_shift": list(_codec_shift(job)),
     }
     frames = {name: assembled(TABLES[name], parts) for name, parts in pieces.items()}
     facts = RunFacts(
@@ -160,6 +161,22 @@ def _sessions(job: Job) -> dict[str, list[Any]]:
         for name in ("audit", "skipped"):
             pieces[name].append(read_piece(folder / f"{lab}.{name}.csv", name))
     return pieces
+
+
+def _codec_shift(job: Job) -> Iterator[Any]:
+    """What a codec takes from the variants that answered re-encoded images, with the first seed."""
+    from compresslab.measure.reencoded import read_answers
+    from compresslab.tables.codec_shift import codec_shift
+    from compresslab.tables.collect import identified
+
+    def answers(variant_id: str) -> Any:
+        return read_answers(job.options.run / f"reencoded/{variant_id}.npz")
+
+    for row in job.spec["codec_shift"]:
+        shift = codec_shift(answers(row["variant"]), answers(row["reference"]))
+        reference = row["reference"].partition("/")[2]
+        named = shift.assign(host=job.spec["host"], engine=row["engine"], reference=reference)
+        yield identified(named, row["variant"])
 
 
 def _studies(job: Job) -> dict[str, list[Any]]:
