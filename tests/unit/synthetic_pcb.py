@@ -476,6 +476,8 @@ def _comparisons() -> pd.DataFrame:
                         "accuracy_difference_low_points": gain - 0.5,
                         "accuracy_difference_high_points": gain + 0.5,
                         "relative_l2_percent": 0.0 if exported else 31.0,
+                        "confidence_shift_points": 0.0 if exported else gain,
+                        "confidence_distance_points": 0.0 if exported else 5 + abs(gain),
                         "smallest_detectable_points": 0.6,
                         "accuracy_verdict": "noise" if abs(gain) < 1 else "better" if gain > 0 else "worse",
                     }

@@ -499,6 +499,8 @@ def _comparisons(random: np.random.Generator) -> pd.DataFrame:
                         "accuracy_difference_low_points": -loss - 0.11,
                         "accuracy_difference_high_points": -loss + 0.1,
                         "relative_l2_percent": 12 * loss + random.random() * 0.01,
+                        "confidence_shift_points": -4 * loss,
+                        "confidence_distance_points": 6 * loss,
                         "smallest_detectable_points": 0.07,
                         "accuracy_verdict": verdict,
                     }

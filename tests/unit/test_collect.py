@@ -170,7 +170,7 @@ def test_every_number_names_its_unit_or_is_a_plain_count(name):
         "macs",
     }
     plain |= {"flops", "learning_rate", "train_loss", "validation_loss", "mean_loss", "mcnemar_p", "max_abs_difference"}
-    plain |= {"only_reference_correct", "only_variant_correct"}
+    plain |= {"only_reference_correct", "only_variant_correct", "probe_images", "bytes_per_image", "loss_increase"}
     plain |= {"kernel", "input_channels", "output_channels", "map_size"}
     plain |= {
         f"{quantity}_by_{way}" for quantity in ("parameters", "macs") for way in ("formula", "counter", "library")

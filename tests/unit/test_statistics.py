@@ -211,6 +211,29 @@ def test_a_variant_agrees_with_itself():
     assert row["accuracy_verdict"] == "noise"
 
 
+def test_confidence_is_that_in_the_answer_of_the_reference():
+    """Two images, two classes; logits are log odds, so that probabilities are known."""
+    labels, indices = np.array([0, 1]), np.arange(2)
+    reference = Predictions(np.log([[0.9, 0.1], [0.2, 0.8]]).astype(np.float32), labels, indices)
+    # Of the first image's answer 50 points less, so that the answer flips; of the second one's 10 points more.
+    variant = Predictions(np.log([[0.4, 0.6], [0.1, 0.9]]).astype(np.float32), labels, indices)
+    row = compare(variant, reference)
+    assert row["confidence_shift_points"] == pytest.approx((-50 + 10) / 2, abs=1e-4)
+    assert row["confidence_distance_points"] == pytest.approx((50 + 10) / 2, abs=1e-4)
+
+
+@given(st.integers(0, 10**6))
+def test_confidence_neither_feels_a_shift_of_all_logits_nor_moves_farther_than_its_distance(seed):
+    random = np.random.default_rng(seed)
+    logits, others = random.normal(0, 5, (2, 9, 4)).astype(np.float32)
+    labels, indices = random.integers(0, 4, 9), np.arange(9)
+    reference = Predictions(logits, labels, indices)
+    raised = compare(Predictions(logits + np.float32(7), labels, indices), reference)
+    assert raised["confidence_distance_points"] == pytest.approx(0, abs=1e-3)
+    row = compare(Predictions(others, labels, indices), reference)
+    assert abs(row["confidence_shift_points"]) <= row["confidence_distance_points"] + 1e-9
+
+
 def test_predictions_of_other_images_are_not_compared():
     variant, parent = pair_of_predictions(3, 2, 20)
     shifted = Predictions(parent.logits, parent.labels, parent.indices + 1)
