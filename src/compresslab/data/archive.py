@@ -122,6 +122,8 @@ def _compare(taken: Mapping[str, tuple[int, str]], archive: RemoteArchive) -> No
     if len(taken) < archive.files:
         raise ArchiveError(f"is incomplete ({len(taken):,} of {archive.files:,} files)")
     sha256 = tree_sha256(taken)
+    if sha256 in archive.lookalikes:
+        raise ArchiveError(f"is {archive.lookalikes[sha256]}")
     if sha256 != archive.sha256:
         size = sum(size for size, _ in taken.values())
         raise ArchiveError(

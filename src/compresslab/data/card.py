@@ -29,12 +29,15 @@ Texts = Annotated[dict[str, str], AfterValidator(_in_every_language)]
 
 
 class DataFile(BaseModel):
-    """One published file or archive: size and checksum are of its decompressed content, since mirrors recompress."""
+    """One published file or archive: size and checksum are of its decompressed content, since mirrors recompress.
+
+    ``url`` is None for what has no public address and comes from a mirror only.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
-    url: str
+    url: str | None
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     bytes: int = Field(gt=0)
 

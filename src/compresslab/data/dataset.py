@@ -6,7 +6,7 @@ of the same name in ``embedded/`` generates a stand-in for machines without the 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -56,7 +56,8 @@ class RemoteArchive:
 
     ``sha256`` (``compresslab.data.archive.tree_sha256``), ``bytes`` and ``files`` are of the files that are kept, since
     hosts pack the same files into other archives from time to time. ``most_bytes``: an archive that is longer, packed
-    or unpacked, is not read on.
+    or unpacked, is not read on. ``lookalikes``: of other files that go by the same names and sizes, the same hash, and
+    what they are, in words that follow "is".
     """
 
     name: str
@@ -68,6 +69,7 @@ class RemoteArchive:
     bytes: int
     files: int
     most_bytes: int
+    lookalikes: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in (self.name, self.file):
@@ -96,14 +98,18 @@ def stays_inside(name: str) -> bool:
 
 def published(files: Sequence[Remote]) -> list[DataFile]:
     """Describe published files for the data card; the address is the first one, whichever of them answered."""
-    return [DataFile(name=file.name, url=file.urls[0], sha256=file.sha256, bytes=file.bytes) for file in files]
+    return [
+        DataFile(name=file.name, url=next(iter(file.urls), None), sha256=file.sha256, bytes=file.bytes)
+        for file in files
+    ]
 
 
 class Dataset(Protocol):
     """A dataset module. Texts are in every language of the reports; ``FILES`` is empty for generated data.
 
     A module that reads the files of another dataset says so with ``RAW = "<that dataset>"``, and its ``FILES`` are that
-    one's: they are fetched once for both.
+    one's: they are fetched once for both. One that lies in a mirror under other names than its own lists these folders
+    as ``MIRROR_FOLDERS``, in the order to try. Files without ``urls`` come from a mirror only.
     ``SUBSTITUTE`` says that the data stand in for those of the name, so that published figures do not apply.
     """
 
