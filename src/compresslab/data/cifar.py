@@ -56,7 +56,7 @@ _AGAIN = "fetch the dataset again"
 # Hashes of the trees of the six files. batches.meta.txt is left out of them, since nobody has published its checksum:
 # its ten names are CLASSES. The original's follows from the SHA-256 of each file, which TorchVision for Ruby
 # publishes (github.com/ankane/torchvision-ruby, lib/torchvision/datasets/cifar10.rb), together with that of their
-# archive, c4a38c50... (170,052,171 bytes), which TensorFlow Datasets gives, too; the md5 of the archive on its own page is
+# archive, c4a38c50... (170,052,171 bytes), which TensorFlow Datasets gives, too. The archive's md5, on its own page, is
 # c32a1d4ab5d03f1284b67883e8d87530.
 _ORIGINAL = "6b06d4009bca0cea39947e276712e187372167d789eb6de9aa845777ccda9dcf"
 _JPEG75 = "6879c37087094874d9212de130197abb26772bc7a60b0203065e3b39da267505"

@@ -1,8 +1,8 @@
 """Bring a dataset's published files into ``data/raw``: from their public addresses or from a local mirror.
 
 A mirror is a directory that holds ``<dataset>/<name>`` for every published file, in the upstream's layout; of a
-published archive, the unpacked folder or the archive itself. A dataset may name other folders. Everything is checked by its decompressed content before
-it takes its final name; what is there already and passes is kept.
+published archive, the unpacked folder or the archive itself. A dataset may name other folders. Everything is checked by
+its decompressed content before it takes its final name; what is there already and passes is kept.
 """
 
 import errno

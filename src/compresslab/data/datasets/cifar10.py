@@ -13,8 +13,8 @@ from compresslab.data.prepared import Splits
 
 TITLE = {"en": "CIFAR-10 small photographs", "zh-TW": "CIFAR-10 小型照片"}
 DESCRIPTION = {
-    "en": "60,000 colour photographs of 32 × 32 pixels of four kinds of vehicles and six kinds of animals, 6,000 of each "
-    "kind.",
+    "en": "60,000 colour photographs of 32 × 32 pixels of four kinds of vehicles and six kinds of animals, 6,000 of "
+    "each kind.",
     "zh-TW": "60,000 張 32 × 32 像素的彩色照片，內容為四種交通工具與六種動物，每種 6,000 張。",
 }
 SUBSTITUTE = False

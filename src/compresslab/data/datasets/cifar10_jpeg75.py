@@ -16,8 +16,8 @@ MIRROR_FOLDERS = ("cifar10-jpeg75", "cifar10")
 
 TITLE = {"en": "CIFAR-10 small photographs after JPEG at quality 75", "zh-TW": "CIFAR-10 小型照片（JPEG 品質 75 複本）"}
 DESCRIPTION = {
-    "en": "A copy of CIFAR-10, 60,000 colour photographs of 32 × 32 pixels of ten kinds, compressed as JPEG at quality 75 "
-    "and decoded again, in another order.",
+    "en": "A copy of CIFAR-10, 60,000 colour photographs of 32 × 32 pixels of ten kinds, compressed as JPEG at quality "
+    "75 and decoded again, in another order.",
     "zh-TW": "CIFAR-10（60,000 張 32 × 32 像素的彩色照片，共十類）的複本：影像以 JPEG 品質 75 壓縮後再解碼，順序也與"
     "原資料集不同。",
 }
@@ -26,8 +26,8 @@ CAVEATS = (
         "id": "cifar10-jpeg75",
         "en": "These are not the original images but a JPEG copy at quality 75: their pixels differ from the original "
         "ones by 6.0 of 255 levels on average, and a published CIFAR-10 network that scores 88.4 % on the original "
-        "images scores 75.5 % on this copy without retraining. Numbers measured on it are not comparable with published "
-        "ones.",
+        "images scores 75.5 % on this copy without retraining. Numbers measured on it are not comparable with "
+        "published ones.",
         "zh-TW": "這些不是原始影像，而是 JPEG 品質 75 的複本：像素值與原始影像平均相差 6.0（全幅 255）。某個已公開的 "
         "CIFAR-10 網路在原始影像上的準確率為 88.4 %，未經重新訓練，在此複本上只有 75.5 %。在此複本上量得的數字無法與"
         "已發表的數字比較。",
