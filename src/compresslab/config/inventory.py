@@ -6,6 +6,7 @@ reading the folder is enough, and a new module is known at once.
 """
 
 import ast
+import keyword
 from functools import cache
 from pathlib import Path
 
@@ -84,8 +85,8 @@ def figure_needs(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def module_name(name: str) -> str:
-    """`torch-compile` in the configuration is `torch_compile` in Python."""
-    return name.replace("-", "_")
+    """`torch-compile` in the configuration is `torch_compile` in Python, and `import`, a word of Python, `import_`."""
+    return name.replace("-", "_") + ("_" if keyword.iskeyword(name) else "")
 
 
 def _constants(file: str, *wanted: str) -> dict[str, tuple[str, ...]]:
@@ -111,7 +112,9 @@ def _built_from(framework: str, name: str) -> list[str]:
 def _modules(folder: str, definition: str) -> list[str]:
     files = (PACKAGE / folder).glob("[a-z]*.py")
     return sorted(
-        file.stem.replace("_", "-") for file in files if f"\n{definition}" in file.read_text(encoding="utf-8")
+        file.stem.rstrip("_").replace("_", "-")
+        for file in files
+        if f"\n{definition}" in file.read_text(encoding="utf-8")
     )
 
 

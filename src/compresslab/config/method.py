@@ -24,6 +24,11 @@ class Method(Section):
     parent: Name | None = Field(None, alias="from", description="The variant it starts from.")
 
     @property
+    def builds(self) -> str | None:
+        """The framework whose architecture it builds; None for one that has a parent, or that needs no architecture."""
+        return None if self.reads else self.makes
+
+    @property
     def engine(self) -> str:
         """The engine that runs the variant when none is named."""
         raise NotImplementedError

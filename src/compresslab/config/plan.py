@@ -16,6 +16,7 @@ from compresslab.config.calibration import Calibration
 from compresslab.config.experiment import Experiment, Lab, LabLimits, Limits, Model
 from compresslab.config.inventory import architecture_module, module_name
 from compresslab.config.method import Method
+from compresslab.config.methods.import_ import Parameters as Import
 from compresslab.config.study import Study
 from compresslab.config.training import Optimization, Recipe, merged
 
@@ -79,7 +80,9 @@ class Plan:
         return self.experiment.labs[name]
 
     def seeds_of(self, lab: str) -> list[int]:
-        """The seeds that a lab is trained with at this scale: the first ones of the run's."""
+        """The seeds that a lab is trained with at this scale: the first ones of the run's; one, if all is imported."""
+        if all(isinstance(variant.method, Import) for variant in self.of_lab(lab) if not variant.method.reads):
+            return self.seeds[:1]
         return self.seeds[: _caps(self.experiment, lab).seeds]
 
     def limits(self, lab: str) -> Limits:
@@ -95,9 +98,10 @@ class Plan:
         """The variants of a lab, in the order of the configuration."""
         return self._by_lab[lab]
 
-    def made_by(self, method: str) -> list[str]:
-        """Ids of the variants that a method makes."""
-        return [variant.id for variant in self.variants.values() if variant.method.method == method]
+    def made_by(self, method: str, kind: str | None = None) -> list[str]:
+        """Ids of the variants that a method makes; of one ``kind`` only, where it makes several."""
+        made = [variant for variant in self.variants.values() if variant.method.method == method]
+        return [variant.id for variant in made if kind in (None, variant.method.makes)]
 
     def model_file(self, variant_id: str, seed: int | str, run: str) -> str:
         """Path of a variant's artifact."""
@@ -154,13 +158,24 @@ class Plan:
             "parent": variant.method.parent,
             "parameters": variant.method.parameters(),
         }
-        if not variant.method.reads:
+        if variant.method.builds:
             facts["architecture"] = variant.architecture
             facts["arguments"] = dict(variant.arguments)
         if self.is_trained(variant):
             facts["train_images"] = limits.train_images
             facts["validation_images"] = limits.validation_images
         return canonical_json(facts)
+
+    def import_slice(self, variant_id: str, seed: int | str) -> str:
+        """What importing depends on: what the user's file holds, not where it lies."""
+        facts = json.loads(self.method_slice(variant_id, seed))
+        return canonical_json({**facts, "file_sha256": file_sha256(self.imported_file(variant_id))})
+
+    def imported_file(self, variant_id: str) -> Path:
+        """The user's file that a variant is imported from."""
+        method = self.variants[variant_id].method
+        assert isinstance(method, Import), f"{variant_id} is not imported"
+        return Path(method.file)
 
     def predict_slice(self, variant_id: str) -> str:
         """What predicting depends on: the engine and the images."""
@@ -347,7 +362,8 @@ class Plan:
         variant = self.variants[variant_id]
         if variant.parent_id is not None:
             return self.code_of_architecture(variant.parent_id)
-        return [architecture_module(variant.architecture, variant.method.makes)]
+        framework = variant.method.builds
+        return [architecture_module(variant.architecture, framework)] if framework else []
 
     def code_of_engine(self, variant_id: str, engine: str) -> list[str]:
         """Modules that running a variant loads by name, which the import graph cannot see."""

@@ -73,6 +73,39 @@ def _in_lab(lab: Lab, data: Data) -> Iterator[Finding]:
             yield ("studies", name), message
 
 
+def _number_of_seeds(experiment: Experiment, lab: Lab) -> int:
+    cap = lab.limits.get(experiment.scale, LabLimits()).seeds
+    return len(experiment.seeds[:cap])
+
+
+def _mixed_with_trainings(lab: Lab, seeds: int) -> Iterator[Finding]:
+    """A mean over seeds compares trainings; an imported model has none, and would count as that many equal ones."""
+    roots = {
+        ("models", model, "variants", variant): isinstance(method, Import)
+        for model, described in lab.models.items()
+        for variant, method in described.variants.items()
+        if not method.reads
+    }
+    if seeds > 1 and len(set(roots.values())) > 1:
+        for path in (path for path, imported in roots.items() if imported):
+            yield (
+                (*path, "method"),
+                f"an imported model is the same for all {seeds} seeds that this lab trains with; "
+                "move it to a lab of imports only, or run one seed",
+            )
+
+
+def _file_mistake(name: str) -> str | None:
+    """What is wrong with a user's file as far as the file system tells."""
+    path = Path(name)
+    if not path.is_file():
+        missing = f"there is no file '{name}'"
+        return missing if path.is_absolute() else f"{missing} below {Path.cwd()}"
+    if path.stat().st_size > LARGEST_BYTES:
+        return f"'{name}' has more than {LARGEST_BYTES / 1e9:g} GB; no file of this size is imported"
+    return None
+
+
 def _study_mistakes(name: str, study: Study, lab: Lab) -> Iterator[str]:
     """A study looks into variants that exist, and that hold what it reads."""
     made = {
@@ -108,6 +141,8 @@ def _in_model(name: str, model: Model) -> Iterator[Finding]:
             yield ("variants", variant, "from"), message
         for message in _unfit_architecture(name, model, method):
             yield ("variants", variant, "method"), message
+        if isinstance(method, Import) and (wrong := _file_mistake(method.file)):
+            yield ("variants", variant, "file"), wrong
     # Variants that share a setting of the recipe share its mistake.
     yield from dict.fromkeys(_training_mistakes(model))
 
@@ -141,7 +176,7 @@ def _unknown_setting(method: Method, name: str, value: object) -> str:
 def _architecture_mistakes(name: str, model: Model) -> Iterator[Finding]:
     """Every framework that the model is trained in must have its architecture, with these arguments."""
     architecture = model.architecture or name
-    frameworks = dict.fromkeys(method.makes for method in model.variants.values() if not method.reads)
+    frameworks = dict.fromkeys(built for method in model.variants.values() if (built := method.builds))
     for framework in frameworks:
         names = architectures(framework)
         if architecture not in names:
