@@ -270,7 +270,7 @@ def test_weights_lose_a_bit_only_where_the_cpu_would_saturate(
     monkeypatch.setattr(ptq_onnx.cpuinfo, "get_cpu_info", lambda: {"flags": flags})
     monkeypatch.setattr(ptq_onnx.platform, "machine", lambda: machine)
     has_vnni = any("vnni" in flag or "amx" in flag for flag in flags)
-    assert ptq_onnx.decide(Parameters(reduce_range=choice)) == Quantization(reduced, has_vnni)
+    assert ptq_onnx.decide(choice) == Quantization(reduced, has_vnni)
 
 
 def foreign(path: Path) -> Path:

@@ -48,6 +48,8 @@ labs:
           numpy-int8-pwl: {from: numpy-fp32, method: quantize-numpy, activations: pwl}
           onnx-fp32: {from: torch-fp32, method: export-onnx}
           onnx-int8: {from: onnx-fp32, method: ptq-onnx}
+          onnx-int8-dynamic: {from: onnx-fp32, method: ptq-onnx-dynamic}
+          onnx-int8-mixed: {from: onnx-fp32, method: ptq-onnx-mixed}
     engines:
       torch-fp32: [torch, torch-compile]
       numpy-int8-pwl: [numpy-integer, numpy-integer-strict]
@@ -78,6 +80,17 @@ labs:
       architecture-costs: {architectures: {alexnet: {image_shape: [224, 224, 3], classes: 10}}}
       convolutions:
       training-steps: {of: [lenet5/torch-fp32, ciresan/torch-fp32], baseline: lenet5/torch-fp32}
+"""
+BROUGHT = """\
+  brought:
+    dataset: mnist
+    models:
+      gapcnn:
+        variants:
+          mine: {method: import, file: data/own/mine.pth}
+      graph:
+        variants:
+          mine: {method: import, file: data/own/mine.onnx}
 """
 # What a lab's settings or a new seed must not reach, and the page of all labs.
 OF_ALL_LABS = {"merge", "index"}
@@ -137,9 +150,13 @@ def ask(project: Path, questions: dict[str, Any]) -> Answers:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, copy_project: Callable[[Path], Path]) -> Path:
-    """A copy of the project in which every job of two labs is done, as far as Snakemake can tell."""
+    """A copy of the project in which every job of three labs is done, as far as Snakemake can tell."""
     project = copy_project(tmp_path_factory.mktemp("reruns") / "compresslab")
-    (project / "config.yaml").write_text(TWO_LABS)
+    (project / "config.yaml").write_text(TWO_LABS + BROUGHT)
+    for name in ("mine.pth", "copy.pth", "mine.onnx"):
+        file = project / "data" / "own" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(file.suffix)
     for job in ask(project, {}).jobs.values():
         for path in job.outputs:
             (project / path).parent.mkdir(parents=True, exist_ok=True)
@@ -164,6 +181,9 @@ def edits() -> dict[str, Any]:
     questions["epochs"] = {"config": {"labs": {"second-study": {"models": {"gapcnn": {"train": {"epochs": 2}}}}}}}
     questions["rounds"] = {"config": {"benchmark": {"rounds": 9}}}
     questions["seeds"] = {"config": {"seeds": [0, 1]}}
+    questions["weights"] = {"edits": {"data/own/mine.pth": "others"}}
+    moved = {"variants": {"mine": {"file": "data/own/copy.pth"}}}
+    questions["moved weights"] = {"config": {"labs": {"brought": {"models": {"gapcnn": moved}}}}}
     questions["languages"] = {"config": {"languages": ["en"]}}
     return questions
 
@@ -238,7 +258,7 @@ def imported(module: str) -> list[str]:
 
 def test_a_finished_experiment_wants_nothing(answers: Answers) -> None:
     assert answers.wanted["nothing"] == []
-    assert {job.rule for job in answers.jobs.values()} == rules() - {"all", "fetch"}, "not every rule is tried"
+    assert {job.rule for job in answers.jobs.values()} == rules() - {"all", "fetch", "serve"}, "not every rule is tried"
 
 
 def rules(file: str = "*") -> set[str]:
@@ -322,13 +342,18 @@ def test_the_protocol_reruns_the_sessions_and_what_follows(answers: Answers) -> 
 
 
 def test_another_seed_adds_its_own_jobs_and_reruns_what_joins_seeds(answers: Answers) -> None:
-    """The first seed is the one that is measured, so nothing is measured anew."""
+    """The first seed is the one that is measured, so nothing is measured anew; imported models have no other one."""
     new = [name for name in answers.wanted["seeds"] if name not in answers.jobs]
-    expected_new = [job for job in answers.jobs.values() if "seed" in job.wildcards]
+    expected_new = [job for job in answers.jobs.values() if "seed" in job.wildcards and job.lab != "brought"]
     assert len(new) == len(expected_new)
     assert all(name.endswith(" 1") for name in new)
     rerun = sorted(set(answers.wanted["seeds"]) - set(new))
-    assert rerun == answers.after(answers.of_rule("collect"))
+    assert rerun == answers.after(name for name in answers.of_rule("collect") if answers.jobs[name].lab != "brought")
+
+
+def test_a_users_file_reruns_its_variant_by_content_and_not_by_place(answers: Answers) -> None:
+    assert answers.wanted["weights"] == answers.after(answers.of_rule("import_torch"))
+    assert answers.wanted["moved weights"] == []
 
 
 def test_a_language_less_reruns_what_speaks(answers: Answers) -> None:

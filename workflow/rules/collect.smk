@@ -7,6 +7,7 @@ rule collect:
         predictions=predictions_of_lab,
         layers=layers_of_lab,
         trainings=trainings_of_lab,
+        sensitivities=sensitivities_of_lab,
         costs=lambda wildcards: expand(
             rules.cost.output,
             run=RUN,

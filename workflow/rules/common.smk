@@ -226,6 +226,17 @@ def trainings_of_lab(wildcards):
     )
 
 
+def sensitivities_of_lab(wildcards):
+    """What every layer costs quantized alone, of the lab's variants whose making measures it."""
+    ids = [variant.id for variant in PLAN.of_lab(wildcards.lab) if variant.method.measures_sensitivity]
+    return expand(
+        "results/{run}/models/{variant}/seed-{seed}/sensitivity.csv",
+        run=RUN,
+        variant=ids,
+        seed=PLAN.seeds_of(wildcards.lab),
+    )
+
+
 def study_code(wildcards):
     """Entry modules of a study: its module, and the architectures that it opens, are loaded by name."""
     variants = PLAN.study_variants(wildcards.lab, wildcards.study)

@@ -213,3 +213,58 @@ rule ptq_onnx:
         "python -m compresslab.stages.ptq_onnx --data {input.data} --parent {input.parent}"
         " --model {output.model} --card {output.card}"
         " --spec {params.spec:q} --code {params.stamp} --log {log}"
+
+
+rule ptq_onnx_dynamic:
+    input:
+        data=data_of_variant,
+        parent=parent_model,
+    output:
+        model="results/{run}/models/{variant}/seed-{seed}/model.onnx",
+        card="results/{run}/models/{variant}/seed-{seed}/card.json",
+    log:
+        "results/{run}/logs/ptq-onnx-dynamic/{variant}/seed-{seed}.log",
+    wildcard_constraints:
+        variant=any_of(PLAN.made_by("ptq-onnx-dynamic")),
+    conda:
+        "../../envs/onnx.yaml"
+    resources:
+        mem_mb=2000,
+    params:
+        spec=method_slice,
+        code=tokens(*stage("ptq_onnx_dynamic")),
+        stamp=stamp(*stage("ptq_onnx_dynamic")),
+    message:
+        "Quantizing the weights of {wildcards.variant}, seed {wildcards.seed}"
+    shell:
+        "python -m compresslab.stages.ptq_onnx_dynamic --data {input.data} --parent {input.parent}"
+        " --model {output.model} --card {output.card}"
+        " --spec {params.spec:q} --code {params.stamp} --log {log}"
+
+
+rule ptq_onnx_mixed:
+    input:
+        data=data_of_variant,
+        parent=parent_model,
+    output:
+        model="results/{run}/models/{variant}/seed-{seed}/model.onnx",
+        card="results/{run}/models/{variant}/seed-{seed}/card.json",
+        sensitivity="results/{run}/models/{variant}/seed-{seed}/sensitivity.csv",
+    log:
+        "results/{run}/logs/ptq-onnx-mixed/{variant}/seed-{seed}.log",
+    wildcard_constraints:
+        variant=any_of(PLAN.made_by("ptq-onnx-mixed")),
+    conda:
+        "../../envs/onnx.yaml"
+    resources:
+        mem_mb=2000,
+    params:
+        spec=method_slice,
+        code=tokens(*stage("ptq_onnx_mixed")),
+        stamp=stamp(*stage("ptq_onnx_mixed")),
+    message:
+        "Measuring the layers of {wildcards.variant} and quantizing it, seed {wildcards.seed}"
+    shell:
+        "python -m compresslab.stages.ptq_onnx_mixed --data {input.data} --parent {input.parent}"
+        " --model {output.model} --card {output.card} --sensitivity {output.sensitivity}"
+        " --spec {params.spec:q} --code {params.stamp} --log {log}"

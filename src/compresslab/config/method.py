@@ -20,6 +20,9 @@ class Method(Section):
     needs_arguments: ClassVar[tuple[str, ...]] = ()
     """Arguments that the architecture must take for this method."""
 
+    measures_sensitivity: ClassVar[bool] = False
+    """Whether making the variant also says what every layer costs when it is quantized alone (`sensitivity.csv`)."""
+
     method: str = Field(description="Name of the method.")
     parent: Name | None = Field(None, alias="from", description="The variant it starts from.")
 

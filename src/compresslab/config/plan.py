@@ -274,6 +274,7 @@ class Plan:
                 "baseline": self.baseline(variant).name,
                 "baseline_engine": self.engines(self.baseline(variant))[0],
                 "training": self.is_trained(variant),
+                "sensitivity": variant.method.measures_sensitivity,
                 "compared_with": {name: reference.id for name, reference in self.compared_with(variant).items()},
                 "layers": [reference.id for reference in self.references(variant)],
             }

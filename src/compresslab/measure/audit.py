@@ -2,10 +2,16 @@
 
 A quantized file in QDQ form holds only float operators between dequantization and quantization; the runtime fuses the
 patterns it knows into integer operators, and silently runs the others in float.
+
+A model may say itself which nodes were left in float on purpose: ``float_nodes`` in its metadata, a JSON list that
+``ptq-onnx-mixed`` writes. They are as expected as those that ``allow_float`` names, and no other node is.
 """
 
+import json
 import re
 import tempfile
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import onnx
@@ -16,26 +22,25 @@ from compresslab.measure.audit_row import AuditError, Row
 __all__ = ["AuditError", "Row", "audit", "optimized"]
 
 _COMPUTE = {"Conv", "ConvTranspose", "FusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul"}
-_INTEGER_COMPUTE = {"QGemm", "ConvInteger", "MatMulInteger", "DynamicQuantizeMatMul"}
+_INTEGER_COMPUTE = {"QGemm", "ConvInteger", "MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul"}
 _CONVERSIONS = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"}
 _LAYOUT = {"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "ReorderInput", "ReorderOutput", "Identity"}
-_FLOAT_OUTPUT = {"DequantizeLinear", "DynamicQuantizeMatMul"}
+_FLOAT_OUTPUT = {"DequantizeLinear", "MatMulIntegerToFloat", "DynamicQuantizeMatMul"}
 _ERRORS_ONLY = 3
 
 
 def audit(model: Path, allow_float: list[str]) -> list[Row]:
-    """Return a row for every operator that ONNX Runtime runs for ``model``; ``allow_float`` holds names of nodes.
+    """Return a row for every operator that ONNX Runtime runs for ``model``; ``allow_float`` holds names or patterns.
 
     Conversions between integer and float, and changes of layout alone, are left out. Activations and poolings may run
     in either. Raises AuditError when a convolution or matrix product of a quantized model runs in float
-    unexpectedly, and when ``allow_float`` names a node that the model does not have; never for a float model.
+    unexpectedly, and when a name or pattern of ``allow_float`` fits no node of the model; never for a float model.
     """
     source = _read(model)
     names = {node.name for node in source.graph.node}
-    if unknown := sorted(set(allow_float) - names):
-        raise AuditError(f"{model}: allow_float names {', '.join(unknown)}, which the model does not have")
+    allowed = _matching(model, allow_float, names) | _left_in_float(source)
     quantized = any(node.op_type in _CONVERSIONS or _is_integer(node) for node in source.graph.node)
-    rows = _rows(optimized(model).graph, set(allow_float), names, quantized)
+    rows = _rows(optimized(model).graph, allowed, names, quantized)
     if surprises := [f"{row.node} ({row.operator}, {row.runs_as})" for row in rows if not row.expected]:
         raise AuditError(
             f"{model}: ONNX Runtime computes in float: {', '.join(surprises)}; quantize with uint8 activations, "
@@ -57,6 +62,19 @@ def optimized(model: Path) -> onnx.ModelProto:
         return onnx.load(path)
 
 
+def _matching(model: Path, patterns: Iterable[str], names: set[str]) -> set[str]:
+    """Return the nodes that the patterns of a shell fit; one that fits none is an AuditError."""
+    found = {pattern: {name for name in names if fnmatchcase(name, pattern)} for pattern in patterns}
+    if unknown := sorted(pattern for pattern, matches in found.items() if not matches):
+        raise AuditError(f"{model}: allow_float names {', '.join(unknown)}, which the model does not have")
+    return set().union(*found.values())
+
+
+def _left_in_float(model: onnx.ModelProto) -> set[str]:
+    """Return the nodes that the model itself says are in float on purpose."""
+    return {name for entry in model.metadata_props if entry.key == "float_nodes" for name in json.loads(entry.value)}
+
+
 def _rows(graph: onnx.GraphProto, allow_float: set[str], names: set[str], quantized: bool) -> list[Row]:
     integers: set[str] = set()
     dequantized: set[str] = set()
@@ -67,10 +85,11 @@ def _rows(graph: onnx.GraphProto, allow_float: set[str], names: set[str], quanti
         if node.op_type == "DequantizeLinear":
             dequantized.update(node.output)
         elif node.op_type in _CONVERSIONS or (runs_as == "integer" and not _returns_float(node)):
-            integers.update(node.output)
+            # DynamicQuantizeLinear makes a scale and a zero point as well; what multiplies scales is no integer.
+            integers.update(node.output[:1])
         elif node.op_type in _LAYOUT and dequantized.intersection(node.input):
             dequantized.update(node.output)
-        if node.op_type in _CONVERSIONS | _LAYOUT:
+        if node.op_type in _CONVERSIONS | _LAYOUT | {"Cast"}:
             continue
         name = _name_in_the_file(node.name, names)
         computes_in_float = node.op_type in _COMPUTE and runs_as != "integer"
@@ -91,6 +110,8 @@ def _is_integer(node: onnx.NodeProto) -> bool:
 
 
 def _returns_float(node: onnx.NodeProto) -> bool:
+    if node.op_type == "Cast":
+        return any(attribute.name == "to" and attribute.i == onnx.TensorProto.FLOAT for attribute in node.attribute)
     # QGemm returns float when it has no scale and zero point for its output.
     return node.op_type in _FLOAT_OUTPUT or (node.op_type == "QGemm" and len(node.input) < 9)
 

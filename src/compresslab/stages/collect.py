@@ -37,6 +37,7 @@ def _collect(job: Job) -> None:
         "confusion": list(_scored(job, "confusion", classes)),
         "training": list(_trainings(job)),
         "layers": list(_layers(job)),
+        "sensitivity": list(_sensitivities(job)),
         "comparisons": list(_comparisons(job)),
         **_costs(job),
         **_sessions(job),
@@ -106,6 +107,16 @@ def _layers(job: Job) -> Iterator[Any]:
         for reference_id in row["layers"]:
             path = job.options.run / f"layers/{variant_id}/against/{reference_id}/seed-{seed}.csv"
             yield identified(read_piece(path, "layers"), variant_id, seed)
+
+
+def _sensitivities(job: Job) -> Iterator[Any]:
+    """What every layer costs quantized alone, of the variants whose making measures it."""
+    from compresslab.tables.collect import identified, read_piece
+
+    for row, variant_id, seed in _identities(job):
+        if row["sensitivity"]:
+            path = job.options.run / f"models/{variant_id}/seed-{seed}/sensitivity.csv"
+            yield identified(read_piece(path, "sensitivity"), variant_id, seed)
 
 
 def _comparisons(job: Job) -> Iterator[Any]:

@@ -17,7 +17,7 @@ def main() -> None:
         options = job.options
         parameters = Parameters.model_validate(job.spec["parameters"])
         calibration = calibration_images(options.data, parameters.calibration.images)
-        decisions = quantize(options.parent, options.model, calibration.images, parameters)
+        decisions = quantize(options.parent, options.model, calibration.images, parameters, options.threads)
         card = variant_card(job, options.data, options.model, options.parent)
         write_card(
             options.card, card | {"decisions": asdict(decisions), "calibration_indices": calibration.indices.tolist()}

@@ -1,39 +1,13 @@
 """`ptq-onnx`: static post-training quantization of an ONNX file by ONNX Runtime."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from compresslab.config.calibration import Calibration
-from compresslab.config.method import Method
+from compresslab.config.quantization import StaticQuantization
 
 
-class Parameters(Method):
+class Parameters(StaticQuantization):
     """Quantize an ONNX model to INT8 (QDQ form)."""
 
-    artifact: ClassVar[str] = "model.onnx"
-    makes: ClassVar[str] = "onnx-quantized"
-    reads: ClassVar[tuple[str, ...]] = ("onnx",)
-
     method: Literal["ptq-onnx"] = Field("ptq-onnx", description="Quantize an ONNX model.")
-    activations: Literal["uint8", "int8"] = Field(
-        "uint8", description="Type of activations; on x86 `uint8` is the fast one, with int8 weights."
-    )
-    granularity: Literal["channel", "tensor"] = Field(
-        "channel", description="One weight scale per output channel, or one per tensor."
-    )
-    reduce_range: Literal["auto"] | bool = Field(
-        "auto", description="7-bit weights; `auto`: only where the CPU that quantizes has no VNNI."
-    )
-    allow_float: list[str] = Field(default_factory=list, description="Compute nodes that may stay float.")
-    calibration: Calibration = Field(default_factory=Calibration, description="How activation ranges are found.")
-
-    @property
-    def engine(self) -> str:
-        """ONNX Runtime."""
-        return "onnxruntime"
-
-    @property
-    def integer(self) -> bool:
-        """The audit fails when a compute node stays float that `allow_float` does not name."""
-        return True
