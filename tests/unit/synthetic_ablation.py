@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import synthetic_report
 from scipy.ndimage import map_coordinates
+from synthetic_rows import convolution, cost, interval, latency, layer, score
 
 from compresslab.arrays import write_arrays
 from compresslab.artifacts import write_json
@@ -139,7 +140,7 @@ def accuracy(name: str, seed: int) -> float:
 
 def tables() -> dict[str, pd.DataFrame]:
     """Every table of the make-believe run."""
-    latency = _latency()
+    session = _latency()
     found = {
         "scores": _scores(),
         "scores_by_class": _by_class(),
@@ -147,8 +148,8 @@ def tables() -> dict[str, pd.DataFrame]:
         "training": _training(),
         "costs": _costs(),
         "cost_layers": _cost_layers(),
-        "latency": latency,
-        "speed": _speed(latency),
+        "latency": session,
+        "speed": _speed(session),
         "sparse_products": SPARSE_PRODUCTS.empty(),
         "comparisons": _comparisons(),
         "layers": LAYERS.empty(),
@@ -242,22 +243,7 @@ def _value(identity: dict) -> float:
 
 
 def _scores() -> pd.DataFrame:
-    return _rows(
-        [
-            {
-                **identity,
-                "images": TEST_IMAGES,
-                "accuracy_percent": (value := _value(identity)),
-                "accuracy_low_percent": value - 0.18,
-                "accuracy_high_percent": value + 0.15,
-                "macro_precision_percent": value - 0.01,
-                "macro_recall_percent": value - 0.02,
-                "macro_f1_percent": value - 0.015,
-                "mean_loss": 0.0036 * (100 - value) / 0.1,
-            }
-            for identity in _identities()
-        ]
-    )
+    return _rows([score(identity, _value(identity), TEST_IMAGES, 0.18, 0.15) for identity in _identities()])
 
 
 def _by_class() -> pd.DataFrame:
@@ -325,44 +311,31 @@ def _layers(model: str) -> list[dict]:
     form, size, channels = FORMS[model], 28, 1
     rows = []
     for number, width in enumerate((48, 128, 192, 192, 192, 192, 192)[: form.convolutions], 1):
-        rows.append(_convolution(f"conv{number}", channels, width, 5, size))
+        rows.append(convolution(f"conv{number}", channels, width, 5, size))
         if form.residual and number == 3:
-            rows.append(_convolution("conv3_1x1", channels, width, 1, size))
+            rows.append(convolution("conv3_1x1", channels, width, 1, size))
         if form.residual and number in (3, 5, 7):
-            rows.append(_layer(f"add{number}", "add", f"{width}×{size}×{size}", 0, 0, width * size**2))
+            rows.append(layer(f"add{number}", "add", f"{width}×{size}×{size}", 0, 0, width * size**2))
         if number in form.pooled:
             size //= 2
-            rows.append(_layer(f"pool{number}", "max_pool", f"{width}×{size}×{size}", 0, 0, width * size**2))
+            rows.append(layer(f"pool{number}", "max_pool", f"{width}×{size}×{size}", 0, 0, width * size**2))
         channels = width
     features = channels * size**2
     for number in range(1, form.fully_connected + 1):
         outputs = len(CLASSES) if number == form.fully_connected else 512
-        rows.append(
-            _layer(f"fc{number}", "linear", str(outputs), (features + 1) * outputs, features * outputs, outputs)
-        )
+        rows.append(layer(f"fc{number}", "linear", str(outputs), (features + 1) * outputs, features * outputs, outputs))
         features = outputs
     return rows
 
 
 def _resnet18() -> list[dict]:
     """Its stages as one layer each."""
-    rows, size, channels = [_convolution("conv1", 1, 64, 7, 14)], 7, 64
+    rows, size, channels = [convolution("conv1", 1, 64, 7, 14)], 7, 64
     for number, width in enumerate((64, 128, 256, 512), 1):
-        blocks = [_convolution(f"layer{number}", inputs, width, 3, size) for inputs in (channels, width, width, width)]
+        blocks = [convolution(f"layer{number}", inputs, width, 3, size) for inputs in (channels, width, width, width)]
         rows.append(blocks[0] | {name: sum(row[name] for row in blocks) for name in ("parameters", "macs")})
         size, channels = -(-size // 2), width
-    return [*rows, _layer("fc", "linear", "10", 5130, 5120, 10)]
-
-
-def _convolution(name: str, inputs: int, outputs: int, kernel: int, size: int) -> dict:
-    weights = inputs * outputs * kernel**2
-    return _layer(name, "conv2d", f"{outputs}×{size}×{size}", weights + outputs, weights * size**2, outputs * size**2)
-
-
-def _layer(name: str, operator: str, shape: str, parameters: int, macs: int, activations: int) -> dict:
-    return {"layer": name, "operator": operator, "output_shape": shape, "parameters": parameters,
-            "nonzero_parameters": parameters, "macs": macs, "weight_bytes": 4 * parameters,
-            "activation_bytes": 4 * activations}  # fmt: skip
+    return [*rows, layer("fc", "linear", "10", 5130, 5120, 10)]
 
 
 def _total(model: str, column: str) -> int:
@@ -376,26 +349,9 @@ def _epoch_s(model: str) -> float:
 def _costs() -> pd.DataFrame:
     rows = []
     for model, name, _ in variants():
-        parameters, macs = _total(model, "parameters"), _total(model, "macs")
-        rows.append(
-            {
-                "model": model,
-                "variant": name,
-                "parameters": parameters,
-                "nonzero_parameters": parameters,
-                "macs": macs,
-                "flops": 2 * macs,
-                "weight_bytes": 4 * parameters,
-                "table_bytes": 0,
-                "quantization_bytes": 0,
-                "stored_bytes": 4 * parameters,
-                "file_bytes": 4 * parameters + 2100,
-                "file_gz_bytes": int(3.7 * parameters),
-                "sparse_bytes": 4 * parameters,
-                "activation_bytes": _total(model, "activation_bytes"),
-                "activation_peak_bytes": max(row["activation_bytes"] for row in _layers(model)),
-            }
-        )
+        weights = 4 * _total(model, "parameters")
+        identity = {"model": model, "variant": name}
+        rows.append(cost(identity, _layers(model), weights, weights + 2100))
     return _rows(rows)
 
 
@@ -408,48 +364,22 @@ def _latency() -> pd.DataFrame:
     for model, name, _ in variants():
         for threads in (1, 2):
             rate = _SUMS_TO_IMAGES_PER_S / _total(model, "macs") * (1 if threads == 1 else 1.8)
-            p50 = 0.25 + 800 / rate
-            rows.append(
-                {
-                    "host": HOST,
-                    "model": model,
-                    "variant": name,
-                    "seed": 0,
-                    "engine": ENGINE,
-                    "threads": threads,
-                    "load_ms": 30.0,
-                    "first_call_ms": 12.0,
-                    "calls": 3000,
-                    "p50_ms": p50,
-                    "p50_low_ms": 0.99 * p50,
-                    "p50_high_ms": 1.01 * p50,
-                    "p90_ms": 1.1 * p50,
-                    "p99_ms": 1.6 * p50,
-                    "mean_ms": 1.03 * p50,
-                    "batch": 256,
-                    "offline_images_per_s": rate,
-                    "offline_low_images_per_s": 0.98 * rate,
-                    "offline_high_images_per_s": 1.02 * rate,
-                    "rounds": 5,
-                    "peak_rss_bytes": 500_000_000,
-                    "noisy": False,
-                    "noise": "",
-                }
-            )
+            cell = {"host": HOST, "model": model, "variant": name, "engine": ENGINE, "threads": threads}
+            rows.append(latency(cell, 0.25 + 800 / rate, rate, 500_000_000))
     return _rows(rows)
 
 
-def _speed(latency: pd.DataFrame) -> pd.DataFrame:
+def _speed(session: pd.DataFrame) -> pd.DataFrame:
     """Only ciresan has a second variant, which is as fast as its baseline."""
-    cells = latency[(latency["model"] == "ciresan") & (latency["variant"] == "torch-elastic")]
+    cells = session[(session["model"] == "ciresan") & (session["variant"] == "torch-elastic")]
     return _rows(
         [
             {name: cell[name] for name in ("host", "model", "variant", "engine", "threads")}
             | {
                 "baseline_variant": "torch-fp32",
                 "baseline_engine": ENGINE,
-                **_interval("latency_ratio", 1.0, 0.02),
-                **_interval("throughput_ratio", 1.0, 0.02),
+                **interval("latency_ratio", 1.0, 0.02),
+                **interval("throughput_ratio", 1.0, 0.02),
                 "speed_verdict": "noise",
             }
             for cell in cells.to_dict("records")
@@ -511,9 +441,9 @@ def _convolutions() -> pd.DataFrame:
                 "regular_macs": regular,
                 "separable_macs": depthwise + pointwise,
                 "separable_to_regular_macs_ratio": (depthwise + pointwise) / regular,
-                **_interval("regular_ms", regular_ms, 0.02),
-                **_interval("separable_ms", separable_ms, 0.02),
-                **_interval("separable_to_regular_time_ratio", ratio, 0.06),
+                **interval("regular_ms", regular_ms, 0.02),
+                **interval("separable_ms", separable_ms, 0.02),
+                **interval("separable_to_regular_time_ratio", ratio, 0.06),
                 "speed_verdict": "slower" if 0.94 * ratio > 1.02 else "faster" if 1.06 * ratio < 0.98 else "noise",
             }
         )
@@ -534,19 +464,13 @@ def _training_steps() -> pd.DataFrame:
                 "batch": 128,
                 "device": "cpu",
                 "precision": "float32",
-                **_interval("step_ms", step_ms, 0.02),
+                **interval("step_ms", step_ms, 0.02),
                 "images_per_s": 128000 / step_ms,
                 "baseline_model": STEPS_BASELINE,
-                **_interval("step_to_baseline_ratio", step_ms / baseline_ms, 0.03),
+                **interval("step_to_baseline_ratio", step_ms / baseline_ms, 0.03),
             }
         )
     return _rows(rows)
-
-
-def _interval(column: str, value: float, half: float) -> dict[str, float]:
-    """A quantity with the bounds of its interval, ``half`` of it to both sides."""
-    stem, unit = (column, "") if column.endswith("ratio") else (column.removesuffix("_ms"), "_ms")
-    return {column: value, f"{stem}_low{unit}": (1 - half) * value, f"{stem}_high{unit}": (1 + half) * value}
 
 
 def _claims(known: dict[str, pd.DataFrame]) -> pd.DataFrame:

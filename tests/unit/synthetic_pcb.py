@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import synthetic_report
+from synthetic_rows import interval, latency
 
 from compresslab.artifacts import write_json
 from compresslab.tables.claims import read_claims
@@ -144,7 +145,7 @@ def accuracy(model: str, variant: str, seed: int) -> float:
 
 def tables() -> dict[str, pd.DataFrame]:
     """Every table of the make-believe run."""
-    latency = _latency()
+    session = _latency()
     return {
         "scores": _scores(),
         "scores_by_class": _by_class(),
@@ -152,8 +153,8 @@ def tables() -> dict[str, pd.DataFrame]:
         "training": _training(),
         "costs": _costs(),
         "cost_layers": _cost_layers(),
-        "latency": latency,
-        "speed": _speed(latency),
+        "latency": session,
+        "speed": _speed(session),
         "sparse_products": _sparse_products(),
         "comparisons": _comparisons(),
         "layers": _layers(),
@@ -367,39 +368,14 @@ def _latency() -> pd.DataFrame:
             for threads in (1, 2):
                 slow = 0.6 if "channels" in name else 0.8 if "int8" in name else 1.0
                 p50, rate = _BATCH_1_MS[engine] * slow, _IMAGES_PER_S[engine] / slow * (1 if threads == 1 else 1.7)
-                rows.append(
-                    {
-                        "host": HOST,
-                        "model": model,
-                        "variant": name,
-                        "seed": 0,
-                        "engine": engine,
-                        "threads": threads,
-                        "load_ms": 30.0,
-                        "first_call_ms": 12.0,
-                        "calls": 3000,
-                        "p50_ms": p50,
-                        "p50_low_ms": 0.99 * p50,
-                        "p50_high_ms": 1.01 * p50,
-                        "p90_ms": 1.1 * p50,
-                        "p99_ms": 1.6 * p50,
-                        "mean_ms": 1.03 * p50,
-                        "batch": 256,
-                        "offline_images_per_s": rate,
-                        "offline_low_images_per_s": 0.98 * rate,
-                        "offline_high_images_per_s": 1.02 * rate,
-                        "rounds": 5,
-                        "peak_rss_bytes": 300_000_000,
-                        "noisy": False,
-                        "noise": "",
-                    }
-                )
+                cell = {"host": HOST, "model": model, "variant": name, "engine": engine, "threads": threads}
+                rows.append(latency(cell, p50, rate, 300_000_000))
     return _rows(rows)
 
 
-def _speed(latency: pd.DataFrame) -> pd.DataFrame:
+def _speed(session: pd.DataFrame) -> pd.DataFrame:
     rows = []
-    for cell in latency.to_dict("records"):
+    for cell in session.to_dict("records"):
         baseline = ("torch-fp32", "torch") if cell["model"] == "lenet5" else ("numpy-fp32", "numpy")
         if (cell["variant"], cell["engine"]) == baseline:
             continue
@@ -436,15 +412,9 @@ def _sparse_products() -> pd.DataFrame:
                         "layer": layer,
                         "batch": batch,
                         "sparsity_percent": float(percent),
-                        "dense_ms": 0.01,
-                        "dense_low_ms": 0.0099,
-                        "dense_high_ms": 0.0101,
-                        "sparse_ms": 0.01 * ratio,
-                        "sparse_low_ms": 0.0097 * ratio,
-                        "sparse_high_ms": 0.0103 * ratio,
-                        "sparse_to_dense_ratio": ratio,
-                        "sparse_to_dense_ratio_low": 0.96 * ratio,
-                        "sparse_to_dense_ratio_high": 1.04 * ratio,
+                        **interval("dense_ms", 0.01, 0.01),
+                        **interval("sparse_ms", 0.01 * ratio, 0.03),
+                        **interval("sparse_to_dense_ratio", ratio, 0.04),
                         "dense_bytes": 4 * weights,
                         "sparse_bytes": int(6 * weights * kept) + 100,
                     }

@@ -30,15 +30,24 @@ class Size:
 
 @dataclass(frozen=True)
 class Change:
-    """A variant against a reference over seeds: ``verdicts`` counts better, worse and noise."""
+    """A variant against a reference over seeds: ``verdicts`` counts better, worse and noise.
+
+    ``difference_low`` and ``difference_high`` are the 95 % interval of the mean difference; ``smallest_p`` is McNemar's
+    in the seed where it is smallest. The confidence is the variant's in the reference's answer.
+    """
 
     variant: str
     reference: str
     agreement_percent: float
     difference_points: float
+    difference_low: float
+    difference_high: float
+    smallest_p: float
     seeds: int
     verdicts: Mapping[str, int]
     relative_l2_percent: float
+    confidence_shift_points: float
+    confidence_distance_points: float
     detectable_points: float
 
     @property
@@ -206,3 +215,52 @@ class Step:
     ratio: float
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class Sensitive:
+    """What quantizing one layer alone does, every other one in float: means over the seeds, on validation images.
+
+    ``loss_increase`` is of the mean cross entropy, in nats; ``kept_float`` counts the seeds in which the mixed variant
+    keeps the layer in float.
+    """
+
+    layer: str
+    operator: str
+    macs: int
+    images: int
+    seeds: int
+    relative_l2_percent: float
+    agreement_percent: float
+    loss_increase: float
+    accuracy_difference_points: float
+    kept_float: int
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A variant's answers to re-encoded test images against its answers to the originals (``codec`` ``original``).
+
+    A negative ``drop_points`` is lost accuracy; ``excess_points`` is the drop less that of ``reference``, whose verdict
+    is ``worse`` when the variant loses more.
+    """
+
+    variant: str
+    reference: str
+    codec: str
+    bytes_per_image: float
+    pixel_error_percent: float
+    accuracy_percent: float
+    agreement_percent: float
+    drop_points: float
+    drop_verdict: str
+    excess_points: float
+    excess_low: float
+    excess_high: float
+    excess_verdict: str
+
+    @property
+    def quality(self) -> int | None:
+        """The quality of a JPEG codec; None for the originals."""
+        digits = self.codec.removeprefix("jpeg")
+        return int(digits) if digits.isdigit() else None

@@ -11,11 +11,13 @@ from compresslab.report import break_even
 from compresslab.report.facts import BreakEven, Change, HardestClass, LayerError, Score, Size, Slimming
 from compresslab.report.findings_costs import CostFindings
 from compresslab.report.findings_published import PublishedFindings
+from compresslab.report.findings_quantized import QuantizationFindings
 from compresslab.report.findings_speed import SpeedFindings
 from compresslab.report.lookup import records
+from compresslab.report.paired import mean_difference
 
 
-class Findings(SpeedFindings, CostFindings, PublishedFindings):
+class Findings(SpeedFindings, CostFindings, PublishedFindings, QuantizationFindings):
     """Facts of one lab, by the names that ``Lookup`` knows."""
 
     @property
@@ -68,14 +70,20 @@ class Findings(SpeedFindings, CostFindings, PublishedFindings):
         rows = self._against("comparisons", variant, reference)
         if rows is None:
             return None
+        difference = mean_difference(rows)
         return Change(
             variant=self._names.resolved(variant),
             reference=self._names.resolved(str(rows["reference"].iloc[0]), str(rows["model"].iloc[0])),
             agreement_percent=rows["agreement_percent"].mean(),
-            difference_points=rows["accuracy_difference_points"].mean(),
+            difference_points=difference.value,
+            difference_low=difference.low,
+            difference_high=difference.high,
+            smallest_p=rows["mcnemar_p"].min(),
             seeds=len(rows),
             verdicts={str(verdict): int(seeds) for verdict, seeds in rows["accuracy_verdict"].value_counts().items()},
             relative_l2_percent=rows["relative_l2_percent"].mean(),
+            confidence_shift_points=rows["confidence_shift_points"].mean(),
+            confidence_distance_points=rows["confidence_distance_points"].mean(),
             detectable_points=rows["smallest_detectable_points"].mean(),
         )
 

@@ -14,6 +14,7 @@ MINUS = "\u2212"
 MISSING = "\u2014"
 NO_BREAK_SPACE = "\u00a0"
 KIBIBYTE = 1024
+MEBIBYTE = KIBIBYTE**2
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,10 @@ import pandas as pd
 from compresslab.models.numpy.activations import CURVES, activate
 from compresslab.report.evidence import Evidence
 from compresslab.report.exhibits.sheets import Builder, Sheet
+from compresslab.report.facts import Sensitive
 from compresslab.report.figures.activations import approximation
 from compresslab.report.figures.drawing import variant_names
+from compresslab.report.findings import Findings
 from compresslab.report.languages import Language
 from compresslab.report.names import Names
 from compresslab.report.numbers import UNITS, count, decimals, significant, written
@@ -74,11 +76,14 @@ def recall(evidence: Evidence, language: Language, chosen: Iterable[str]) -> She
     return builder.sheet()
 
 
-def comparisons(evidence: Evidence, language: Language, against: str | None = None) -> Sheet | None:
+def comparisons(
+    evidence: Evidence, language: Language, against: str | None = None, confidence: bool = False
+) -> Sheet | None:
     """Paired comparisons: means over seeds with their intervals, sums of images, each seed's verdict.
 
     ``against`` picks the references: ``parent``, ``sibling`` (of the same model, but no parent), ``model`` (of another
-    model); all of them when unset. The interval is that of the mean over seeds, or the one seed's own.
+    model); all of them when unset. The interval is that of the mean over seeds, or the one seed's own. ``confidence``
+    adds how far the confidence in the reference's answers moves.
     """
     table = evidence.table("comparisons")
     if table is None:
@@ -102,6 +107,9 @@ def comparisons(evidence: Evidence, language: Language, against: str | None = No
     means = means.assign(low=[found.low for found in differences], high=[found.high for found in differences])
     builder.intervals("accuracy_difference_points", means, "low", "high")
     builder.numbers("relative_l2_percent", means["relative_l2_percent"], significant)
+    if confidence:
+        builder.numbers("confidence_shift_points", means["confidence_shift_points"])
+        builder.numbers("confidence_distance_points", means["confidence_distance_points"], decimals(2))
     builder.numbers("smallest_mcnemar_p", groups["mcnemar_p"].min(), UNITS["p"].digits)
     return builder.text("accuracy_verdict", [_tally(runs["accuracy_verdict"], language) for _, runs in groups]).sheet()
 
@@ -119,6 +127,28 @@ def layers(evidence: Evidence, language: Language) -> Sheet | None:
     for name in names:
         builder.headed(f"`{name}`", [written(value, UNITS["number"]) for value in rows[name]])
     return builder.sheet()
+
+
+def sensitivity(evidence: Evidence, language: Language, variant: str) -> Sheet | None:
+    """Every layer of a mixed variant, quantized alone: means over the seeds, and whether the variant keeps it float."""
+    layers = Findings(evidence).sensitivity(variant)
+    if not layers:
+        return None
+    kept = [_kept(layer, language) for layer in layers]
+    builder = Builder(language, variant=Names(evidence.subject).resolved(variant), images=f"{layers[0].images:,}")
+    builder.code("layer", [layer.layer for layer in layers]).text("operator", [layer.operator for layer in layers])
+    builder.numbers("macs", [layer.macs for layer in layers], count)
+    builder.numbers("relative_l2_percent", [layer.relative_l2_percent for layer in layers], significant)
+    builder.numbers("agreement_percent", [layer.agreement_percent for layer in layers])
+    builder.numbers("loss_increase", [layer.loss_increase for layer in layers], decimals(4, sign=True))
+    builder.numbers("accuracy_difference_points", [layer.accuracy_difference_points for layer in layers])
+    return builder.text("kept_float", kept).sheet()
+
+
+def _kept(layer: Sensitive, language: Language) -> str:
+    """Say whether a layer stays float, with the number of seeds where they differ."""
+    said = language("table.yes" if layer.kept_float else "table.no")
+    return f"{said} {layer.kept_float}/{layer.seeds}" if 0 < layer.kept_float < layer.seeds else said
 
 
 def activation_errors(evidence: Evidence, language: Language) -> Sheet | None:

@@ -6,6 +6,7 @@ Every function takes what is known of a run and a language and returns a ``Sheet
 from collections.abc import Callable
 
 from compresslab.report.exhibits.claims import claims, leads
+from compresslab.report.exhibits.compression import compression
 from compresslab.report.exhibits.costs import costs, pruning, sizes, sparse_products
 from compresslab.report.exhibits.experiment import architecture, counts, files, settings, variants
 from compresslab.report.exhibits.hosts import host
@@ -17,11 +18,12 @@ from compresslab.report.exhibits.quality import (
     fine_tuning,
     layers,
     recall,
+    sensitivity,
     training,
 )
 from compresslab.report.exhibits.sheets import Sheet
 from compresslab.report.exhibits.speed import audit, engines, frameworks, latency, same_engine, skipped, speed, start
-from compresslab.report.exhibits.studies import architecture_costs, convolutions, training_steps
+from compresslab.report.exhibits.studies import architecture_costs, codec_shift, convolutions, training_steps
 
 SHEETS: dict[str, Callable[..., Sheet | None]] = {
     function.__name__: function
@@ -40,8 +42,9 @@ SHEETS: dict[str, Callable[..., Sheet | None]] = {
             engines,
             same_engine,
         ),
-        *(accuracy, by_class, recall, comparisons, layers, activation_errors, training, fine_tuning),
+        *(accuracy, by_class, recall, comparisons, layers, sensitivity, activation_errors, training, fine_tuning),
+        compression,
         *(latency, start, speed, audit, skipped, claims, leads, host),
-        *(architecture_costs, convolutions, training_steps),
+        *(architecture_costs, convolutions, training_steps, codec_shift),
     )
 }

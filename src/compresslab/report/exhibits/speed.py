@@ -11,10 +11,8 @@ from compresslab.report.figures.drawing import variant_names
 from compresslab.report.findings import Findings
 from compresslab.report.languages import Language
 from compresslab.report.names import Names
-from compresslab.report.numbers import MISSING, count, significant
+from compresslab.report.numbers import MEBIBYTE, MISSING, count, significant
 from compresslab.report.ratios import QUANTITIES, Ratio, engine_ratios
-
-_MEBIBYTE = 2**20
 
 
 def frameworks(evidence: Evidence, language: Language, chosen: Iterable[str], threads: int = 1) -> Sheet | None:
@@ -109,7 +107,7 @@ def start(evidence: Evidence, language: Language, host: str, threads: int) -> Sh
     builder.code("variant", variant_names(rows)).code("engine", rows["engine"])
     builder.numbers("load_ms", rows["load_ms"]).numbers("first_call_ms", rows["first_call_ms"])
     builder.numbers("calls", rows["calls"], count)
-    return builder.numbers("peak_rss_bytes", rows["peak_rss_bytes"] / _MEBIBYTE, significant).sheet()
+    return builder.numbers("peak_rss_bytes", rows["peak_rss_bytes"] / MEBIBYTE, significant).sheet()
 
 
 def speed(evidence: Evidence, language: Language, host: str, threads: int) -> Sheet | None:

@@ -1,4 +1,4 @@
-"""What the studies of cost found: architectures counted three times, separable convolutions, training steps."""
+"""What the studies found: architectures counted three times, separable convolutions, training steps, codecs."""
 
 from typing import Literal
 
@@ -6,11 +6,13 @@ import pandas as pd
 
 from compresslab.report.evidence import Evidence
 from compresslab.report.exhibits.sheets import Builder, Sheet
+from compresslab.report.figures.codec_shift import codec_name
 from compresslab.report.figures.drawing import variant_names
 from compresslab.report.findings import Findings
 from compresslab.report.findings_costs import COUNTS
 from compresslab.report.languages import Language
-from compresslab.report.numbers import count, decimals, significant
+from compresslab.report.names import Names
+from compresslab.report.numbers import MISSING, count, decimals, significant
 
 _TALLIED = ("faster", "noise", "slower")
 
@@ -73,3 +75,38 @@ def training_steps(evidence: Evidence, language: Language) -> Sheet | None:
     ratio = "step_to_baseline_ratio"
     builder.intervals(ratio, rows, f"{ratio}_low", f"{ratio}_high")
     return builder.numbers("epoch_s", [means.get("epoch_s") for means in trained]).sheet()
+
+
+def codec_shift(evidence: Evidence, language: Language) -> Sheet | None:
+    """Every encoding of the test images and every variant: accuracy, its change, and that beyond the reference's."""
+    table = evidence.table("codec_shift")
+    if table is None:
+        return None
+    rows = table[table["host"] == evidence.subject.host]
+    if rows.empty:
+        return None
+    names = Names(evidence.subject)
+    references = dict.fromkeys(names.resolved(str(reference)) for reference in rows["reference"])
+    places = {codec: place for place, codec in enumerate(dict.fromkeys(rows["codec"]))}
+    rows = rows.sort_values("codec", key=lambda codecs: codecs.map(places), kind="stable").reset_index(drop=True)
+    own = rows["codec"] == "original"
+    same = names.of(rows).isin(references)
+    builder = Builder(language, reference=language("list.join").join(f"`{name}`" for name in references))
+    builder.text("codec", [codec_name(str(codec), language) for codec in rows["codec"]])
+    builder.numbers("bytes_per_image", rows["bytes_per_image"], count)
+    builder.numbers("pixel_error_percent", rows["pixel_error_percent"])
+    builder.code("variant", names.of(rows))
+    builder.intervals("accuracy_percent", rows, "accuracy_low_percent", "accuracy_high_percent")
+    # The originals lose nothing against themselves, nor the reference: such zeros would read as measurements.
+    builder.intervals("drop_points", _blank(rows, "drop_points", own), "drop_low_points", "drop_high_points")
+    excess = _blank(rows, "excess_drop_points", own | same)
+    builder.intervals("excess_drop_points", excess, "excess_drop_low_points", "excess_drop_high_points")
+    verdicts = zip(rows["excess_verdict"], own | same, strict=True)
+    return builder.text(
+        "excess_verdict",
+        [MISSING if empty else language(f"verdict.excess.{verdict}") for verdict, empty in verdicts],
+    ).sheet()
+
+
+def _blank(rows: pd.DataFrame, column: str, chosen: pd.Series) -> pd.DataFrame:
+    return rows.assign(**{column: rows[column].where(~chosen)})
