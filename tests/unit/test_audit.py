@@ -1,5 +1,6 @@
 """The audit: what runs in float although it should not is found in the optimized graph, and named."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,40 @@ def test_a_convolution_may_stay_float_where_that_is_allowed(tmp_path: Path) -> N
     assert (rows["conv2"].runs_as, rows["conv2"].expected) == ("integer", True)
 
 
+@pytest.mark.parametrize(
+    ("patterns", "allowed"),
+    [(["*"], {"conv1", "conv2"}), (["*1"], {"conv1"}), (["c*2"], {"conv2"})],
+    ids=["all", "first", "second"],
+)
+def test_a_pattern_allows_what_it_fits_and_the_rows_say_float_all_the_same(
+    tmp_path: Path, patterns: list[str], allowed: set[str]
+) -> None:
+    left_out = {"conv1", "conv2"} - allowed
+    rows = audit(write(tmp_path / "model.onnx", left_out), patterns)
+    assert {row.node for row in rows if row.runs_as == "unfused"} == allowed
+    assert all(row.expected for row in rows)
+
+
+def test_a_pattern_allows_nothing_beside_what_it_fits(tmp_path: Path) -> None:
+    with pytest.raises(AuditError, match=r"computes in float: conv2 "):
+        audit(write(tmp_path / "model.onnx", set()), ["*1"])
+
+
+def with_float_nodes(path: Path, names: list[str]) -> Path:
+    model = onnx.load(path)
+    helper.set_model_props(model, {"float_nodes": json.dumps(names)})
+    onnx.save(model, path)
+    return path
+
+
+def test_a_model_may_say_itself_what_it_left_in_float(tmp_path: Path) -> None:
+    path = with_float_nodes(write(tmp_path / "model.onnx", {"conv2"}), ["conv1"])
+    assert {row.node: row.runs_as for row in audit(path, []) if row.expected}["conv1"] == "unfused"
+    other = with_float_nodes(write(tmp_path / "other.onnx", {"conv2"}), ["conv2"])
+    with pytest.raises(AuditError, match=r"computes in float: conv1 "):
+        audit(other, [])
+
+
 def test_a_convolution_of_plain_float_input_is_float(tmp_path: Path) -> None:
     path = write(tmp_path / "model.onnx", {"conv1", "conv2"}, quantize_input=False)
     rows = {row.node: row.runs_as for row in audit(path, ["conv1"])}
@@ -90,6 +125,8 @@ def test_a_convolution_of_plain_float_input_is_float(tmp_path: Path) -> None:
 def test_a_permission_for_a_node_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(AuditError, match="allow_float names conv9, which the model does not have"):
         audit(write(tmp_path / "model.onnx", {"conv1", "conv2"}), ["conv9", "conv1"])
+    with pytest.raises(AuditError, match=r"allow_float names fc\*, which the model does not have"):
+        audit(write(tmp_path / "model.onnx", {"conv1", "conv2"}), ["fc*", "*"])
 
 
 def test_a_float_model_may_compute_in_float(tmp_path: Path) -> None:

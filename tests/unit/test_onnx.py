@@ -3,7 +3,8 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,16 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from onnxruntime.quantization import CalibrationDataReader
+from onnxruntime.quantization.calibrate import create_calibrator
 from textures import CLASSES, PREPROCESSING, gapcnn, textures
 from torch import nn
 
-from compresslab.compress import ptq_onnx
+from compresslab.compress import calibration_onnx, ptq_onnx
+from compresslab.compress.calibration_onnx import observe_ranges
+from compresslab.compress.onnx_file import prepare
 from compresslab.compress.ptq_onnx import Quantization, quantize
+from compresslab.config.calibration import Calibration
 from compresslab.config.methods import export_onnx
 from compresslab.config.methods.ptq_onnx import Parameters
 from compresslab.config.training import Optimizer, Recipe
@@ -214,6 +220,77 @@ def test_calibration_is_preprocessed_as_the_model_says(quantized: Callable[..., 
     scale = float(weights(quantized())["images_scale"])
     normalized = PREPROCESSING.normalize(TRAIN.images)
     assert scale == pytest.approx((max(normalized.max(), 0) - min(normalized.min(), 0)) / 255, rel=1e-5)
+
+
+class Images(CalibrationDataReader):
+    """Feeds ONNX Runtime's own calibrators, which keep all that they see."""
+
+    def __init__(self) -> None:
+        self._images = iter(PREPROCESSING.normalize(TRAIN.images).transpose(0, 3, 1, 2))
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        image = next(self._images, None)
+        return None if image is None else {"images": image[None]}
+
+
+@pytest.mark.parametrize("ranges", ["minmax", "percentile", "entropy"])
+def test_ranges_seen_image_by_image_are_those_of_all_images_at_once(folder: Path, tmp_path: Path, ranges: str) -> None:
+    prepare(folder / "model.onnx", tmp_path / "prepared.onnx")
+    options = {"percentile": 99.5} if ranges == "percentile" else {}
+    augmented = str(tmp_path / "augmented.onnx")
+    calibrator = create_calibrator(
+        tmp_path / "prepared.onnx", None, augmented, calibration_onnx.METHODS[ranges], extra_options=options
+    )
+    calibrator.collect_data(Images())
+    expected = {name: tuple(np.ravel(data.range_value)) for name, data in calibrator.compute_data().items()}
+    settings = Calibration(ranges=ranges, percentile=99.5)
+    ranges_found = observe_ranges(tmp_path / "prepared.onnx", TRAIN.images, PREPROCESSING, settings, threads=1)
+    assert {name: tuple(np.ravel(data.range_value)) for name, data in ranges_found.items()} == expected
+    assert len(expected) == 11
+
+
+@pytest.mark.parametrize("ranges", ["minmax", "entropy"])
+def test_calibration_does_not_keep_the_activations_of_earlier_images(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ranges: str
+) -> None:
+    seen: list[weakref.ref] = []
+    alive: list[int] = []
+    original = calibration_onnx._activations
+
+    def watched(*arguments: object) -> Iterator[dict[str, np.ndarray]]:
+        for activations in original(*arguments):
+            alive.append(sum(reference() is not None for reference in seen))
+            seen.extend(map(weakref.ref, activations.values()))
+            yield activations
+
+    monkeypatch.setattr(calibration_onnx, "_activations", watched)
+    prepare(folder / "model.onnx", tmp_path / "prepared.onnx")
+    observe_ranges(tmp_path / "prepared.onnx", TRAIN.images[:9], PREPROCESSING, Calibration(ranges=ranges), threads=1)
+    assert len(alive) == (9 if ranges == "minmax" else 18)
+    # The next image, and the one before it, which nothing has let go of yet.
+    assert max(alive) <= 2 * len(seen) / len(alive)
+
+
+def test_calibration_uses_the_threads_it_was_given(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(folder / "model.onnx", tmp_path / "prepared.onnx")
+    seen = []
+    original = onnxruntime.InferenceSession
+
+    def spy(model: object, options: onnxruntime.SessionOptions, **rest: object) -> onnxruntime.InferenceSession:
+        seen.append(options.intra_op_num_threads)
+        return original(model, options, **rest)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", spy)
+    observe_ranges(tmp_path / "prepared.onnx", TRAIN.images[:2], PREPROCESSING, Calibration(), threads=3)
+    assert seen == [3]
+
+
+def test_calibration_without_images_is_told_in_a_line(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"at least one image; raise calibration\.images"):
+        quantize(folder / "model.onnx", tmp_path / "out.onnx", TRAIN.images[:0], Parameters())
+    assert not (tmp_path / "out.onnx").exists()
 
 
 def test_quantization_gives_the_same_bytes_again_and_keeps_the_metadata(
