@@ -38,13 +38,13 @@ def weights() -> dict[str, np.ndarray]:
     return {name: generator.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
 
 
-def nodes(first: str = "x", last: str = "y") -> list[onnx.NodeProto]:
+def nodes(first: str = "x", last: str = "y", opset: int = 17) -> list[onnx.NodeProto]:
     """A convolution, ReLU, pooling, a reshape for a batch of one, and a matrix product with its bias; without names."""
     return [
         helper.make_node("Conv", [first, "w1", "b1"], ["c"], pads=[1, 1, 1, 1]),
         helper.make_node("Relu", ["c"], ["r"]),
         helper.make_node("GlobalAveragePool", ["r"], ["g"]),
-        helper.make_node("Reshape", ["g", "shape"], ["f"]),
+        helper.make_node("Reshape", ["g", "shape"], ["f"], **({"allowzero": 1} if opset >= 14 else {})),
         helper.make_node("MatMul", ["f", "w2"], ["m"]),
         helper.make_node("Add", ["m", "b2"], [last]),
     ]
@@ -204,8 +204,14 @@ def test_permuted_classes_give_the_order_of_the_dataset(tmp_path: Path) -> None:
 def test_weights_among_the_inputs_stay_weights(tmp_path: Path) -> None:
     """As files before version 4 of the format have them."""
     inputs = [value("x", [1, 1, 8, 8]), *(value(name, list(array.shape)) for name, array in weights().items())]
-    path = saved(tmp_path, theirs(inputs=inputs))
-    assert predicted(imported(path)[0]).shape == (8, 4)
+    inputs.append(value("shape", [2], TensorProto.INT64))
+    model = theirs(inputs=inputs, nodes=nodes(opset=9), opsets=[helper.make_opsetid("ai.onnx", 9)])
+    model.ir_version = 3
+    model.graph.node[0].domain = "ai.onnx"
+    path = saved(tmp_path, model)
+    out, changes, _ = imported(path)
+    np.testing.assert_allclose(predicted(out), one_by_one(path, IMAGES), atol=1e-5)
+    assert changes.opset == (9, 13)
 
 
 def test_layers_pair_up_with_those_of_the_quantized_child(exported: Callable[[bool], Path], tmp_path: Path) -> None:

@@ -75,6 +75,16 @@ def method_slice(wildcards):
     return PLAN.method_slice(wildcards.variant, wildcards.seed)
 
 
+def import_slice(wildcards):
+    """The part of the configuration that imports a variant, and the hash of the user's file."""
+    return PLAN.import_slice(wildcards.variant, wildcards.seed)
+
+
+def imported_file(wildcards, output):
+    """The user's file. Snakemake does not record a param that takes `output`: a moved file makes nothing anew."""
+    return str(PLAN.imported_file(wildcards.variant))
+
+
 def stage(name, *others):
     """Entry modules of a stage, and those that it loads by name."""
     return [f"compresslab.stages.{name}", *others]

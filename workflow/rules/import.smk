@@ -1,16 +1,5 @@
-# Models that the user brings. What a file holds is part of the job's slice, by its hash; where it lies is not. So the
-# path is no input, whose change would make everything anew, but a param that Snakemake does not record, since it is
-# computed from an output.
-
-
-def import_slice(wildcards):
-    """The part of the configuration that imports a variant, and the hash of the user's file."""
-    return PLAN.import_slice(wildcards.variant, wildcards.seed)
-
-
-def imported_file(wildcards, output):
-    """The user's file; with `output` among its arguments this is not recorded."""
-    return str(PLAN.imported_file(wildcards.variant))
+# Models that the user brings. What a file holds is part of the job's slice, by its hash; where it lies is not. So its path
+# is no input, whose change would make everything anew, but a param that Snakemake does not record.
 
 
 rule import_torch:

@@ -24,6 +24,9 @@ from compresslab.intake.terms import ImportRefusedError, Say, Terms
 OLDEST_OPSET = 13
 """Quantization per channel begins there."""
 
+OLDEST_FORMAT = 7
+"""Version of the file format that came with that set of operators."""
+
 TOLERANCE = 1e-3
 """Largest accepted difference of logits, of 1 plus their size: other batches are summed in another order."""
 
@@ -138,8 +141,12 @@ def _require_plain(path: Path, model: onnx.ModelProto) -> None:
         found.append(f"inputs {names} and outputs {', '.join(outputs)}: one of each is needed, images and logits")
     if found:
         raise ImportRefusedError(f"{path}: cannot be imported; it has {'; and '.join(found)}")
+    # The standard goes by two names, of which the checker knows one.
+    for named in (*nodes, *model.opset_import):
+        named.domain = "" if named.domain in _STANDARD else named.domain
     _check(path, model)
-    # Old files list their weights among the inputs.
+    # Files of the oldest versions of the format list their weights among the inputs.
+    model.ir_version = max(model.ir_version, OLDEST_FORMAT)
     del model.graph.input[:]
     model.graph.input.extend(inputs)
 
