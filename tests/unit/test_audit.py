@@ -110,10 +110,26 @@ def with_float_nodes(path: Path, names: list[str]) -> Path:
 
 def test_a_model_may_say_itself_what_it_left_in_float(tmp_path: Path) -> None:
     path = with_float_nodes(write(tmp_path / "model.onnx", {"conv2"}), ["conv1"])
-    assert {row.node: row.runs_as for row in audit(path, []) if row.expected}["conv1"] == "unfused"
+    assert {row.node: row.runs_as for row in audit(path, []) if row.expected}["conv1"] == "float"
     other = with_float_nodes(write(tmp_path / "other.onnx", {"conv2"}), ["conv2"])
     with pytest.raises(AuditError, match=r"computes in float: conv1 "):
         audit(other, [])
+
+
+def test_a_product_with_its_activation_keeps_its_name(tmp_path: Path) -> None:
+    constants = [constant("w", np.ones((4, 4), np.float32)), constant("s", np.float32(0.1)), constant("z", np.uint8(0))]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["images", "s", "z"], ["q"], name="quantize"),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"], name="dequantize"),
+        helper.make_node("Gemm", ["d", "w"], ["g"], name="fc2"),
+        helper.make_node("Relu", ["g"], ["logits"], name="relu"),
+    ]
+    sides = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 4]) for name in ("images", "logits")]
+    graph = helper.make_graph(nodes, "kept", sides[:1], sides[1:], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.save(model, tmp_path / "model.onnx")
+    (row,) = audit(with_float_nodes(tmp_path / "model.onnx", ["fc2"]), [])
+    assert (row.node, row.operator, row.runs_as) == ("fc2", "FusedGemm", "float")
 
 
 def test_a_convolution_of_plain_float_input_is_float(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ A quantized file in QDQ form holds only float operators between dequantization a
 patterns it knows into integer operators, and silently runs the others in float.
 
 A model may say itself which nodes were left in float on purpose: ``float_nodes`` in its metadata, a JSON list that
-``ptq-onnx-mixed`` writes. They are as expected as those that ``allow_float`` names, and no other node is.
+``ptq-onnx-mixed`` writes. They are as expected as those that ``allow_float`` names, and no other node is; nothing was to
+be fused there, so they count as float, not as unfused.
 """
 
 import json
@@ -38,9 +39,9 @@ def audit(model: Path, allow_float: list[str]) -> list[Row]:
     """
     source = _read(model)
     names = {node.name for node in source.graph.node}
-    allowed = _matching(model, allow_float, names) | _left_in_float(source)
+    allowed, kept = _matching(model, allow_float, names), _left_in_float(source)
     quantized = any(node.op_type in _CONVERSIONS or _is_integer(node) for node in source.graph.node)
-    rows = _rows(optimized(model).graph, allowed, names, quantized)
+    rows = _rows(optimized(model).graph, allowed, kept, names, quantized)
     if surprises := [f"{row.node} ({row.operator}, {row.runs_as})" for row in rows if not row.expected]:
         raise AuditError(
             f"{model}: ONNX Runtime computes in float: {', '.join(surprises)}; quantize with uint8 activations, "
@@ -75,7 +76,7 @@ def _left_in_float(model: onnx.ModelProto) -> set[str]:
     return {name for entry in model.metadata_props if entry.key == "float_nodes" for name in json.loads(entry.value)}
 
 
-def _rows(graph: onnx.GraphProto, allow_float: set[str], names: set[str], quantized: bool) -> list[Row]:
+def _rows(graph: onnx.GraphProto, allowed: set[str], kept: set[str], names: set[str], quantized: bool) -> list[Row]:
     integers: set[str] = set()
     dequantized: set[str] = set()
     rows = []
@@ -93,7 +94,8 @@ def _rows(graph: onnx.GraphProto, allow_float: set[str], names: set[str], quanti
             continue
         name = _name_in_the_file(node.name, names)
         computes_in_float = node.op_type in _COMPUTE and runs_as != "integer"
-        rows.append(Row(name, node.op_type, runs_as, not (quantized and computes_in_float) or name in allow_float))
+        expected = not (quantized and computes_in_float) or name in allowed | kept
+        rows.append(Row(name, node.op_type, "float" if computes_in_float and name in kept else runs_as, expected))
     return rows
 
 
@@ -117,8 +119,8 @@ def _returns_float(node: onnx.NodeProto) -> bool:
 
 
 def _name_in_the_file(name: str, names: set[str]) -> str:
-    """Return the name of the node that an optimized one was made of: the optimizer appends words to it."""
-    shortened = name
+    """Return the name of the node that an optimized one was made of: the optimizer puts words before and behind it."""
+    shortened = name.removeprefix("fused ")
     while shortened and shortened not in names:
         shortened = re.sub(r"[_.]?[^_.]*$", "", shortened)
     return shortened or name
