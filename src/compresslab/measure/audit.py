@@ -4,8 +4,8 @@ A quantized file in QDQ form holds only float operators between dequantization a
 patterns it knows into integer operators, and silently runs the others in float.
 
 A model may say itself which nodes were left in float on purpose: ``float_nodes`` in its metadata, a JSON list that
-``ptq-onnx-mixed`` writes. They are as expected as those that ``allow_float`` names, and no other node is; nothing was to
-be fused there, so they count as float, not as unfused.
+``ptq-onnx-mixed`` writes. They are as expected as those that ``allow_float`` names, and no other node is; nothing was
+to be fused there, so they count as float, not as unfused.
 """
 
 import json
