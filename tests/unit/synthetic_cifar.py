@@ -4,6 +4,7 @@
 """
 
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,7 @@ def card(substitute: bool = False) -> dict:
     }  # fmt: skip
 
 
+@cache
 def predictions(seed: int = 0, images: int = TEST_IMAGES) -> dict[str, dict[str, np.ndarray]]:
     """What every variant answers: the float network's logits, and what quantization adds to them."""
     random = np.random.default_rng([11, seed])

@@ -54,6 +54,7 @@ class Evidence:
     cards: tuple[DataCard, ...]
     hosts: tuple[Mapping[str, Any], ...] = ()
     networks: Mapping[str, Network] = field(default_factory=dict)
+    _ordered: dict[str, pd.DataFrame] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def card(self) -> DataCard:
@@ -63,7 +64,12 @@ class Evidence:
     def table(self, name: str) -> pd.DataFrame | None:
         """Return a table that has rows, its variants in the configuration's order, or None."""
         table = self.tables[name]
-        return None if table.empty else in_order(table, self.subject.variants)
+        if table.empty:
+            return None
+        # A report asks for the same table hundreds of times.
+        if name not in self._ordered:
+            self._ordered[name] = in_order(table, self.subject.variants)
+        return self._ordered[name]
 
     @property
     def is_meaningless(self) -> bool:
