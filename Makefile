@@ -12,7 +12,7 @@ PROCESSES ?= auto
 
 READY := .venv/ready
 
-.PHONY: help setup demo test lint format docs lock clean
+.PHONY: help setup demo serve test lint format docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -24,9 +24,13 @@ demo: setup ## run every lab at smoke scale on embedded data (minutes, no networ
 	@echo
 	@echo "The report (its numbers mean nothing at this scale): $(CURDIR)/results/smoke/reports/index.html"
 
-test: setup ## all tests: units, side by side, then those that run Snakemake on all cores
+serve: setup ## show a run on a page on this machine: RUN=quick, or the largest scale there is; PORT=7860
+	@python -m compresslab.stages.serve $(if $(RUN),--run '$(RUN)') $(if $(PORT),--port '$(PORT)')
+
+test: setup ## all tests: units, side by side, those that run Snakemake on all cores, the page in a browser
 	@pytest tests/unit -n $(PROCESSES) --maxprocesses 4 --dist loadfile
 	@pytest tests/workflow
+	@pytest tests/browser
 
 lint: setup ## every style, type and architecture check
 	ruff check
@@ -56,11 +60,12 @@ ifneq ($(shell cat $(READY) 2>/dev/null),$(CURDIR))
 .PHONY: $(READY)
 endif
 
-$(READY): envs/requirements.txt pyproject.toml
+$(READY): envs/requirements.txt envs/no-deps.txt pyproject.toml
 	@python=$$(envs/find_python $(PYTHON)) \
 	  && { test "$$(cat $@ 2>/dev/null || echo '$(CURDIR)')" = '$(CURDIR)' || rm -rf .venv; } \
 	  && echo "Making .venv (a few minutes the first time)" \
 	  && "$$python" -m venv .venv \
 	  && .venv/bin/python -m pip install --quiet --disable-pip-version-check -r envs/requirements.txt \
+	  && .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r envs/no-deps.txt \
 	  && .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e . \
 	  && echo '$(CURDIR)' > $@

@@ -16,7 +16,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from compresslab.config.inventory import dataset_module, datasets
+from compresslab.config.inventory import dataset_module, datasets, module_name
 from compresslab.config.load import load
 from compresslab.config.plan import Plan
 from compresslab.data.card import Source
@@ -28,11 +28,19 @@ RULES = sorted((PROJECT / "workflow" / "rules").glob("*.smk"))
 # Environments that follow from what a variant holds.
 FRAMEWORKS = ("numpy", "torch", "tensorflow", "litert", "onnx")
 
+# Engines that the demo page opens by name.
+PAGE_ENGINES = ("onnxruntime", "litert", "numpy", "numpy-integer", "numpy-dequantized")
+
 # Names that conda-forge gives to the registry's packages.
 REGISTRY_NAMES = {"pytorch": "torch", "snakemake-minimal": "snakemake", "matplotlib-base": "matplotlib"}
 
 # Pins that cannot be the lock's: (environment, package) and the reason.
-DIFFERENT_FROM_LOCK: dict[tuple[str, str], str] = {}
+DIFFERENT_FROM_LOCK: dict[tuple[str, str], str] = {
+    ("demo", "pillow"): "Gradio bounds Pillow below 13, and an environment of its own can keep to that",
+}
+
+# What a package of the lock requires in another version than the lock has: such a package is in no-deps.txt.
+UNMET = {("gradio", "pillow")}
 
 
 def requirements(name: str) -> dict[str, Requirement]:
@@ -42,15 +50,16 @@ def requirements(name: str) -> dict[str, Requirement]:
 
 
 def lock() -> dict[str, str]:
-    """Version of every locked package."""
-    return {name: str(pin.specifier).removeprefix("==") for name, pin in requirements("requirements.txt").items()}
+    """Version of every locked package, by either of the files that `make setup` installs."""
+    pins = requirements("requirements.txt") | requirements("no-deps.txt")
+    return {name: str(pin.specifier).removeprefix("==") for name, pin in pins.items()}
 
 
-def required_by(package: str) -> set[str]:
+def required_by(package: str) -> dict[str, Requirement]:
     """What an installed package requires on this platform, but for the parts of CUDA that not every build needs."""
     needed = map(Requirement, metadata.requires(package) or [])
     return {
-        canonicalize_name(requirement.name)
+        canonicalize_name(requirement.name): requirement
         for requirement in needed
         if not (requirement.marker and not requirement.marker.evaluate({"extra": ""}))
         and not re.match(r"nvidia-|cuda-|triton|setuptools", requirement.name)
@@ -86,8 +95,9 @@ class TestLock:
         loose = [name for name, version in lock().items() if not re.fullmatch(r"[0-9][0-9a-z.]*", version)]
         assert not loose
 
-    def test_names_no_address_path_or_option(self) -> None:
-        lines = (PROJECT / "envs" / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    @pytest.mark.parametrize("name", ["requirements.txt", "no-deps.txt"])
+    def test_names_no_address_path_or_option(self, name: str) -> None:
+        lines = (PROJECT / "envs" / name).read_text(encoding="utf-8").splitlines()
         assert [line for line in lines if not re.fullmatch(r"#.*|[\w.-]+==[\w.]+", line)] == []
 
     def test_has_every_chosen_package_within_its_bounds(self) -> None:
@@ -103,6 +113,19 @@ class TestLock:
         pins = lock()
         missing = {f"{name} requires {needed}" for name in pins for needed in required_by(name) if needed not in pins}
         assert not missing
+
+    def test_fits_what_its_packages_require(self) -> None:
+        """So an installer takes it as it is; what does not fit is installed without asking, and named here."""
+        pins = lock()
+        unmet = {
+            (name, needed)
+            for name in pins
+            for needed, requirement in required_by(name).items()
+            if needed in pins and not requirement.specifier.contains(pins[needed], prereleases=True)
+        }
+        assert unmet == UNMET
+        assert {name for name, _ in UNMET} == set(requirements("no-deps.txt"))
+        assert requirements("no-deps.txt").keys().isdisjoint(requirements("requirements.txt"))
 
     def test_is_what_the_tests_run_with(self) -> None:
         installed = {name: metadata.version(name).partition("+")[0] for name in requirements("requirements.in")}
@@ -205,6 +228,7 @@ def modules_loaded_by_name() -> Iterator[tuple[str, str]]:
         yield from ((environment, module) for module in [plan.counter(variant), *natural])
         yield from (("measure", module) for engine in [natural, *others] for module in engine)
     yield "measure", "compresslab.measure.worker"
+    yield from (("demo", f"compresslab.engines.{module_name(engine)}") for engine in PAGE_ENGINES)
 
 
 def modules_of_the_workflow() -> Iterator[tuple[str, str]]:

@@ -13,9 +13,9 @@ from compresslab.tables.schemas import KINDS, REASONS, VERDICTS
 
 PROJECT = Path(__file__).parents[2]
 REPORT = PROJECT / "report"
-SOURCES = sorted((PROJECT / "src/compresslab/report").rglob("*.py")) + sorted(
-    (PROJECT / "src/compresslab/stages").glob("*.py")
-)
+SOURCES = [
+    path for room in ("report", "demo", "stages") for path in sorted((PROJECT / "src/compresslab" / room).rglob("*.py"))
+]
 CHINESE = sorted(REPORT.glob("narrative/**/*.zh-TW.md.j2")) + sorted(REPORT.glob("**/*.rst"))
 
 # What mainland China writes, or another word than the one that the reports chose for the idea.
