@@ -27,8 +27,8 @@ REPORT = Path(__file__).parents[2] / "report"
 
 # What a lab has no material for: no sparse weights and no second training here, no integer network there.
 ABSENT = {
-    "mnist-integer": {"ablation", "convolutions", "elastic", "label_audit", "sparsity"},
-    "pcb-frameworks": {"activations", "convolutions", "dataflow", "elastic"},
+    "mnist-integer": {"ablation", "codec_shift", "convolutions", "elastic", "label_audit", "sensitivity", "sparsity"},
+    "pcb-frameworks": {"activations", "codec_shift", "convolutions", "dataflow", "elastic", "sensitivity"},
 }
 DRAWN = [(lab, name) for lab, absent in ABSENT.items() for name in registry.names() if name not in absent]
 

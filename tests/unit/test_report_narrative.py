@@ -73,6 +73,7 @@ def test_every_figure_is_shown_by_some_lab(evidence: Evidence, figures: Path) ->
     assert set(registry.names()) - {name for name in registry.names() if f"figures/{name}.svg" in text} == {
         *("engines", "label_audit", "sparsity"),
         *("ablation", "convolutions", "elastic"),
+        *("codec_shift", "confidence", "sensitivity"),
     }
 
 
