@@ -192,7 +192,7 @@ def _model(folder: Path, data: Path, cards: list[dict[str, Any]]) -> Model | Non
     origin = cards[0]["data"]
     prepared = data / origin["source"] / f"{origin['dataset']}.npz"
     parents = {card["variant"].rpartition("/")[2]: card["parent"] for card in cards}
-    pair = _pair(variants, parents, _baseline(_table(folder, lab, "speed"), name))
+    pair = shown_first(variants, parents, _baseline(_table(folder, lab, "speed"), name))
     return Model(lab, name, variants, pair, read_card(prepared), prepared, origin["content_sha256"])
 
 
@@ -222,7 +222,9 @@ def _accuracy(row: pd.Series) -> Accuracy:
     return Accuracy(percent, low, high, int(row["images"]))
 
 
-def _pair(variants: Mapping[str, Variant], parents: Mapping[str, str | None], baseline: str | None) -> tuple[str, str]:
+def shown_first(
+    variants: Mapping[str, Variant], parents: Mapping[str, str | None], baseline: str | None
+) -> tuple[str, str]:
     """A float variant and the quantized one to show beside it.
 
     The float one is the lab's baseline, or the first by engine. The quantized one comes from it, or is of its format;
