@@ -16,7 +16,8 @@ from compresslab.report.numbers import MEBIBYTE, MISSING, UNITS, decimals, inter
 def compression(evidence: Evidence, language: Language, baseline: str) -> Sheet | None:
     """One row per variant, or per engine of it: bytes, speed with one thread, accuracy, and the distance to a baseline.
 
-    The speed-up is that of the table ``speed``, the differences are those of ``comparisons`` against ``baseline``.
+    The speed-up is that of the table ``speed``, the differences are those of ``comparisons`` against ``baseline``. So
+    many columns need short headers to fit on paper; the caption explains them.
     """
     costs = evidence.table("costs")
     names, found = Names(evidence.subject), Findings(evidence)
@@ -32,13 +33,13 @@ def compression(evidence: Evidence, language: Language, baseline: str) -> Sheet 
     files = [counted[name]["file_bytes"] for name, _ in rows]
     builder.numbers("file_mib", [size / MEBIBYTE for size in files], significant)
     if base is not None:
-        builder.numbers("compression_ratio", [base["file_bytes"] / size for size in files])
-    builder.numbers("p50_ms", [cell.get("p50_ms") for _, cell in rows])
+        builder.numbers("short.compression_ratio", [base["file_bytes"] / size for size in files])
+    builder.numbers("short.p50_ms", [cell.get("p50_ms") for _, cell in rows])
     speeds = [found.speed(name, str(cell.get("engine"))) for name, cell in rows]
-    builder.numbers("latency_ratio", [_with_interval(speed) for speed in speeds], str)
-    builder.numbers("offline_images_per_s", [cell.get("offline_images_per_s") for _, cell in rows])
+    builder.numbers("short.latency_ratio", [_with_interval(speed) for speed in speeds], str)
+    builder.numbers("short.offline_images_per_s", [cell.get("offline_images_per_s") for _, cell in rows])
     scores = [found.score(name) for name, _ in rows]
-    builder.numbers("accuracy_percent", [None if score is None else score.mean for score in scores])
+    builder.numbers("short.accuracy_percent", [None if score is None else score.mean for score in scores])
     return _distances(builder, [found.change(name, baseline) for name, _ in rows], language).sheet()
 
 
@@ -48,13 +49,15 @@ def _distances(builder: Builder, changes: list[Change | None], language: Languag
     def of(name: str) -> list[Any]:
         return [None if change is None else getattr(change, name) for change in changes]
 
-    builder.numbers("accuracy_difference_points", [_difference(change) for change in changes], str)
+    builder.numbers("short.accuracy_difference_points", [_difference(change) for change in changes], str)
     builder.text("accuracy_verdict", [_verdict(change, language) for change in changes])
-    builder.numbers("smallest_mcnemar_p", of("smallest_p"), lambda p: written(p, UNITS["p"]))
-    builder.numbers("agreement_percent", of("agreement_percent"))
-    builder.numbers("confidence_shift_points", of("confidence_shift_points"))
-    builder.numbers("confidence_distance_points", of("confidence_distance_points"), _unsigned)
-    return builder.numbers("relative_l2_percent", of("relative_l2_percent"), lambda l2: written(l2, UNITS["number"]))
+    builder.numbers("short.smallest_mcnemar_p", of("smallest_p"), lambda p: written(p, UNITS["p"]))
+    builder.numbers("short.agreement_percent", of("agreement_percent"))
+    builder.numbers("short.confidence_shift_points", of("confidence_shift_points"))
+    builder.numbers("short.confidence_distance_points", of("confidence_distance_points"), _unsigned)
+    return builder.numbers(
+        "short.relative_l2_percent", of("relative_l2_percent"), lambda l2: written(l2, UNITS["number"])
+    )
 
 
 def _cells(evidence: Evidence, names: Names, name: str) -> list[dict[str, Any]]:
