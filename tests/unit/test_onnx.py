@@ -249,6 +249,15 @@ def test_ranges_seen_image_by_image_are_those_of_all_images_at_once(folder: Path
     assert len(expected) == 11
 
 
+def test_entropy_chooses_narrower_ranges_from_more_bins_than_it_merges_them_into(
+    quantized: Callable[..., Path],
+) -> None:
+    whole, finer = (weights(quantized(calibration={"ranges": "entropy", "bins": bins})) for bins in (128, 512))
+    scales = [name for name in whole if name.endswith("_scale")]
+    assert all((finer[name] <= whole[name]).all() for name in scales)
+    assert any((finer[name] < whole[name]).any() for name in scales)
+
+
 @pytest.mark.parametrize("ranges", ["minmax", "entropy"])
 def test_calibration_does_not_keep_the_activations_of_earlier_images(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ranges: str

@@ -65,12 +65,13 @@ def observe_ranges(
     method = METHODS[calibration.ranges]
     if calibration.ranges == "minmax":
         return TensorsData(method, {name: _tensor_data(*found) for name, found in extremes.items()})
-    histograms = _histograms(passes("Histograms"), calibration.ranges, extremes, least)
-    return TensorsData(method, _chosen(histograms, calibration))
+    bins = calibration.bins or BINS[calibration.ranges]
+    histograms = _histograms(passes("Histograms"), calibration.ranges, bins, extremes, least)
+    return TensorsData(method, _chosen(histograms, calibration, bins))
 
 
 def _histograms(
-    passes: Iterator[Activations], ranges: str, extremes: dict[str, Range], least: dict[str, np.float32]
+    passes: Iterator[Activations], ranges: str, bins: int, extremes: dict[str, Range], least: dict[str, np.float32]
 ) -> dict[str, Histogram]:
     """Count values between the bounds that ONNX Runtime would take, had it all values at once."""
     counts: dict[str, np.ndarray] = {}
@@ -81,17 +82,17 @@ def _histograms(
             largest = max(abs(extremes[name][0]), abs(extremes[name][1]))
             # Bounds in float32 make edges in float32, as ONNX Runtime's are; NumPy's stubs know Python's floats only.
             bounds: Any = (least[name] if ranges == "percentile" else -largest, largest)
-            counted, edges[name] = np.histogram(prepared(values), bins=BINS[ranges], range=bounds)
+            counted, edges[name] = np.histogram(prepared(values), bins=bins, range=bounds)
             counts[name] = counts.get(name, 0) + counted
     return {name: (counts[name], edges[name].astype(np.float32), *extremes[name]) for name in counts}
 
 
-def _chosen(histograms: dict[str, Histogram], calibration: Calibration) -> dict[str, TensorData]:
+def _chosen(histograms: dict[str, Histogram], calibration: Calibration, bins: int) -> dict[str, TensorData]:
     """Let ONNX Runtime choose a range from every histogram."""
     collector = HistogramCollector(
         method=calibration.ranges,
         symmetric=calibration.ranges == "percentile",
-        num_bins=BINS[calibration.ranges],
+        num_bins=bins,
         num_quantized_bins=BINS["entropy"],
         percentile=calibration.percentile,
         scenario="same",

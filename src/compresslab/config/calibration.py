@@ -14,4 +14,10 @@ class Calibration(Section):
     ranges: Literal["minmax", "percentile", "entropy"] = Field(
         "minmax", description="How a range is chosen from the values seen (`entropy`: ONNX Runtime only)."
     )
+    bins: int | None = Field(
+        None,
+        ge=128,
+        description="Bins of the histograms behind `percentile` (2048 unset) and `entropy` (128 unset, which leaves "
+        "it no choice but the whole range; ONNX Runtime only).",
+    )
     percentile: float = Field(99.99, gt=50, le=100, description="The percentile kept by `ranges: percentile`.")
