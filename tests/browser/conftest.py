@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from made_up_run import make
 
@@ -21,6 +21,9 @@ QUIET = (
     "--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update",
     "--disable-domain-reliability", "--disable-sync", "--no-default-browser-check", "--no-first-run", "--no-pings",
 )  # fmt: skip
+
+# A busy machine is slow, and that is no failure.
+expect.set_options(timeout=30_000)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import hostile_files
 from compresslab.report.languages import language
 from conftest import Served
 from hostile_files import encoded
-from made_up_run import COLOUR, GREY, NUMPY_LAB, ONNX_LAB, shapes
+from made_up_run import COLOUR, GREY, NUMPY_LAB, shapes
 
 PROJECT = Path(__file__).resolve().parents[2]
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
@@ -49,7 +49,7 @@ def visit(browser: Browser, served: Served) -> Iterator[Callable[..., Page]]:
         page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(served.url)
-        expect(page.locator("#right-card .top b")).to_be_visible(timeout=20_000)
+        expect(page.locator("#right-card .top b")).to_be_visible()
         return page
 
     yield open_page
@@ -174,9 +174,10 @@ def test_another_variant_answers_the_same_picture(visit: Callable[..., Page]) ->
     choose(page, "right", "numpy-int8-dequant")
     expect(page.locator("#right-card code")).to_have_text("numpy-int8-dequant")
     assert top(page, "left") == top(page, "right") == "<cross>"
+    assert page.locator("cross").count() == 0
 
 
-@pytest.mark.parametrize(("locale", "tag"), [("zh-TW", "zh-TW"), ("zh-HK", "zh-TW"), ("en-GB", "en"), ("de-DE", "en")])
+@pytest.mark.parametrize(("locale", "tag"), [("zh-HK", "zh-TW"), ("de-DE", "en")])
 def test_the_page_speaks_the_browsers_language_at_first(locale: str, tag: str, visit: Callable[..., Page]) -> None:
     page = visit(locale)
     expect(page.locator("#head h1")).to_have_text(words("demo.title", tag))
@@ -219,14 +220,14 @@ def test_a_phone_scrolls_one_way_only_and_suits_a_finger(tag: str, visit: Callab
         assert frame["height"] >= FINGER_PX, button
 
 
-@pytest.mark.parametrize("name", ["words.png", "page.svg", "empty.png", "half.png", "huge.png", "bomb.png"])
-def test_a_wrong_file_is_answered_in_words_and_the_page_goes_on(name: str, visit: Callable[..., Page]) -> None:
+def test_wrong_files_are_answered_in_words_and_the_page_goes_on(visit: Callable[..., Page]) -> None:
     page = visit("zh-TW")
-    content, answer = hostile_files.refused()[name]
-    give(page, content, name)
-    limits = {"megabytes": 10, "megapixels": 25}
-    expect(page.locator("#verdict")).to_have_text(words(f"demo.{answer}", "zh-TW", **limits))
-    expect(page.locator("#left-card .top")).to_be_hidden()
+    for name in ("words.png", "empty.png", "half.png", "page.svg", "huge.png", "bomb.png"):
+        content, answer = hostile_files.refused()[name]
+        give(page, content, name)
+        said = words(f"demo.{answer}", "zh-TW", megabytes=10, megapixels=25)
+        expect(page.locator("#verdict")).to_have_text(said)
+        expect(page.locator("#left-card .top")).to_be_hidden()
     give(page, encoded(shapes(COLOUR, 1, 3).images[2]))
     expect(page.locator("#verdict")).to_contain_text("blue")
 
@@ -239,11 +240,3 @@ def test_a_file_of_fifty_megabytes_is_refused_before_it_is_sent(visit: Callable[
     give(page, encoded(shapes(COLOUR, 1, 3).images[2]))
     expect(page.locator("#verdict")).to_contain_text("blue")
     expect(page.locator("#too-large")).to_have_count(0)
-
-
-def test_names_from_files_are_text_not_markup(visit: Callable[..., Page]) -> None:
-    page = visit()
-    choose(page, "lab", NUMPY_LAB)
-    expect(page.locator("#left-card code")).to_have_text("numpy-fp32")
-    assert page.locator("cross").count() == 0
-    assert ONNX_LAB != NUMPY_LAB
