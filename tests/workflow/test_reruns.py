@@ -53,6 +53,7 @@ labs:
     engines:
       torch-fp32: [torch, torch-compile]
       numpy-int8-pwl: [numpy-integer, numpy-integer-strict]
+    codec_shift: {of: [gapcnn/onnx-fp32, gapcnn/onnx-int8], baseline: gapcnn/onnx-fp32}
   second-study:
     dataset: mnist
     models:
