@@ -64,6 +64,7 @@ class Plan:
     def __init__(self, experiment: Experiment):
         self.experiment = experiment
         self.variants: dict[str, Variant] = {variant.id: variant for variant in _variants(experiment)}
+        self._hashes: dict[Path, str] = {}
 
     @property
     def labs(self) -> list[str]:
@@ -169,7 +170,7 @@ class Plan:
     def import_slice(self, variant_id: str, seed: int | str) -> str:
         """What importing depends on: what the user's file holds, not where it lies."""
         facts = json.loads(self.method_slice(variant_id, seed))
-        return canonical_json({**facts, "file_sha256": file_sha256(self.imported_file(variant_id))})
+        return canonical_json({**facts, "file_sha256": self._sha256(self.imported_file(variant_id))})
 
     def imported_file(self, variant_id: str) -> Path:
         """The user's file that a variant is imported from."""
@@ -369,6 +370,12 @@ class Plan:
     def code_of_engine(self, variant_id: str, engine: str) -> list[str]:
         """Modules that running a variant loads by name, which the import graph cannot see."""
         return [f"compresslab.engines.{module_name(engine)}", *self.code_of_architecture(variant_id)]
+
+    def _sha256(self, path: Path) -> str:
+        """Hash of a file, computed once: Snakemake asks for a job's params several times."""
+        if path not in self._hashes:
+            self._hashes[path] = file_sha256(path)
+        return self._hashes[path]
 
     def _codec_shift(self, lab: str) -> list[dict[str, str]]:
         """The variants of which re-encoded images are scored, with their engines, and the one they are held against."""
