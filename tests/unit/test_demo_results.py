@@ -189,7 +189,8 @@ def side(name: str, *probabilities: float) -> view.Side:
     [
         ((0.6, 0.4), "Both say cat. int8 is 20.0 percentage points less sure than fp32."),
         ((0.9, 0.1), "Both say cat. int8 is 10.0 percentage points surer than fp32."),
-        ((0.8004, 0.1996), "Both say cat, and are equally sure to within 0.05 percentage points."),
+        ((0.8006, 0.1994), "Both say cat. int8 is 0.1 percentage points surer than fp32."),
+        ((0.8004, 0.1996), "Both say cat, and are equally sure to within 0.1 percentage points."),
         (
             (0.3, 0.7),
             "They disagree: fp32 says cat (80.0\u202f%), int8 says dog and gives cat 50.0 percentage points less.",

@@ -18,9 +18,10 @@ from compresslab.report.languages import Language
 from compresslab.report.numbers import UNITS, decimals, significant
 from compresslab.report.typography import UNIT_SPACE
 
+NO_BREAK_HYPHEN = "\u2011"
 TOP = 5
-SAME_POINTS = 0.05
-"""Confidences that differ by less are the same: they read the same with one decimal."""
+DECIMALS = 1
+"""Of a confidence in percent. Differences are of what is shown, so that a reader who subtracts finds the same."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Side:
 
 def percent(share: float) -> str:
     """A probability with one decimal: ``98.7 %``."""
-    return decimals(1)(share * 100) + UNIT_SPACE + "%"
+    return decimals(DECIMALS)(share * 100) + UNIT_SPACE + "%"
 
 
 def head(run: Run, model: Model, words: Language) -> str:
@@ -71,26 +72,27 @@ def hint(words: Language, name: str) -> str:
 def verdict(first: Side, second: Side, classes: list[str], words: Language) -> str:
     """Whether both agree, and how far apart they are in the first one's answer."""
     agree = first.answer.answer == second.answer.answer
-    mark = "agree" if agree else "differ"
-    return f"<p class='verdict {mark}' role='status'>{escape(verdict_text(first, second, classes, words))}</p>"
+    # No line ends within a variant's name.
+    said = verdict_text(first, second, classes, words).replace("-", NO_BREAK_HYPHEN)
+    return f"<p class='verdict {'agree' if agree else 'differ'}' role='status'>{escape(said)}</p>"
 
 
 def verdict_text(first: Side, second: Side, classes: list[str], words: Language) -> str:
     """The sentence alone."""
     shared = first.answer.answer
     sure = first.answer.probabilities[shared]
-    points = points_apart(first, second)
+    points = round(second.answer.probabilities[shared] * 100, DECIMALS) - round(sure * 100, DECIMALS)
     values = {
         "first": first.variant.name,
         "second": second.variant.name,
         "answer": classes[shared],
-        "points": decimals(1)(abs(points)),
+        "points": decimals(DECIMALS)(abs(points)),
     }
     if shared != second.answer.answer:
         others = {"other": classes[second.answer.answer], "sure": percent(sure)}
         name = "demo.verdict_differ" if points <= 0 else "demo.verdict_differ_more"
         return words(name, **values, **others)
-    if abs(points) < SAME_POINTS:
+    if abs(points) < 10**-DECIMALS / 2:
         return words("demo.verdict_agree_same", answer=classes[shared])
     return words("demo.verdict_agree_less" if points < 0 else "demo.verdict_agree_more", **values)
 
