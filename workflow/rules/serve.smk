@@ -19,8 +19,8 @@ rule serve:
         "../../envs/demo.yaml"
     params:
         spec=canonical_json({"scale": EXPERIMENT.scale}),
-        run=f"results/{RUN}",
-        source_folder=project_file("report"),
+        run=lambda wildcards: f"results/{RUN}",
+        source_folder=lambda wildcards: project_file("report"),
     message:
         "Showing the run on a page; Ctrl-C ends it"
     shell:
