@@ -60,12 +60,11 @@ ifneq ($(shell cat $(READY) 2>/dev/null),$(CURDIR))
 .PHONY: $(READY)
 endif
 
-$(READY): envs/requirements.txt envs/no-deps.txt pyproject.toml
+$(READY): envs/requirements.txt pyproject.toml
 	@python=$$(envs/find_python $(PYTHON)) \
 	  && { test "$$(cat $@ 2>/dev/null || echo '$(CURDIR)')" = '$(CURDIR)' || rm -rf .venv; } \
 	  && echo "Making .venv (a few minutes the first time)" \
 	  && "$$python" -m venv .venv \
 	  && .venv/bin/python -m pip install --quiet --disable-pip-version-check -r envs/requirements.txt \
-	  && .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r envs/no-deps.txt \
-	  && .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e . \
+		  && .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e . \
 	  && echo '$(CURDIR)' > $@

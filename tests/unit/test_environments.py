@@ -35,12 +35,7 @@ PAGE_ENGINES = ("onnxruntime", "litert", "numpy", "numpy-integer", "numpy-dequan
 REGISTRY_NAMES = {"pytorch": "torch", "snakemake-minimal": "snakemake", "matplotlib-base": "matplotlib"}
 
 # Pins that cannot be the lock's: (environment, package) and the reason.
-DIFFERENT_FROM_LOCK: dict[tuple[str, str], str] = {
-    ("demo", "pillow"): "Gradio bounds Pillow below 13, and an environment of its own can keep to that",
-}
-
-# What a package of the lock requires in another version than the lock has: such a package is in no-deps.txt.
-UNMET = {("gradio", "pillow")}
+DIFFERENT_FROM_LOCK: dict[tuple[str, str], str] = {}
 
 
 def requirements(name: str) -> dict[str, Requirement]:
@@ -50,9 +45,9 @@ def requirements(name: str) -> dict[str, Requirement]:
 
 
 def lock() -> dict[str, str]:
-    """Version of every locked package, by either of the files that `make setup` installs."""
-    pins = requirements("requirements.txt") | requirements("no-deps.txt")
-    return {name: str(pin.specifier).removeprefix("==") for name, pin in pins.items()}
+    """Version of every locked package."""
+    pins = requirements("requirements.txt").items()
+    return {name: str(pin.specifier).removeprefix("==") for name, pin in pins}
 
 
 def required_by(package: str) -> dict[str, Requirement]:
@@ -95,9 +90,8 @@ class TestLock:
         loose = [name for name, version in lock().items() if not re.fullmatch(r"[0-9][0-9a-z.]*", version)]
         assert not loose
 
-    @pytest.mark.parametrize("name", ["requirements.txt", "no-deps.txt"])
-    def test_names_no_address_path_or_option(self, name: str) -> None:
-        lines = (PROJECT / "envs" / name).read_text(encoding="utf-8").splitlines()
+    def test_names_no_address_path_or_option(self) -> None:
+        lines = (PROJECT / "envs" / "requirements.txt").read_text(encoding="utf-8").splitlines()
         assert [line for line in lines if not re.fullmatch(r"#.*|[\w.-]+==[\w.]+", line)] == []
 
     def test_has_every_chosen_package_within_its_bounds(self) -> None:
@@ -115,7 +109,7 @@ class TestLock:
         assert not missing
 
     def test_fits_what_its_packages_require(self) -> None:
-        """So an installer takes it as it is; what does not fit is installed without asking, and named here."""
+        """So an installer takes it as it is."""
         pins = lock()
         unmet = {
             (name, needed)
@@ -123,9 +117,7 @@ class TestLock:
             for needed, requirement in required_by(name).items()
             if needed in pins and not requirement.specifier.contains(pins[needed], prereleases=True)
         }
-        assert unmet == UNMET
-        assert {name for name, _ in UNMET} == set(requirements("no-deps.txt"))
-        assert requirements("no-deps.txt").keys().isdisjoint(requirements("requirements.txt"))
+        assert not unmet
 
     def test_is_what_the_tests_run_with(self) -> None:
         installed = {name: metadata.version(name).partition("+")[0] for name in requirements("requirements.in")}
