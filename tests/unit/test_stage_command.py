@@ -72,7 +72,8 @@ def test_every_stage_is_run_by_a_rule(name: str) -> None:
     assert f"python -m compresslab.stages.{name} " in rules
 
 
-@pytest.mark.parametrize("name", STAGES)
+# The page has a default for everything: called without an option it shows the largest run there is.
+@pytest.mark.parametrize("name", sorted(set(STAGES) - {"serve"}))
 def test_a_missing_option_ends_before_any_work(name: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", f"compresslab.stages.{name}"], capture_output=True, text=True, check=False

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from compresslab.report.figures.drawing import ACCENT, CONTRAST, INK, MUTED, WIDTH_IN, Rows, variant_names
 from compresslab.report.figures.material import Kind, Material
@@ -41,6 +41,8 @@ def draw(material: Material, language: Language) -> Figure | None:
     _panel(errors, runs, rows, "relative_l2_percent", language)
     _panel(losses, runs, rows, "loss_increase", language)
     _logarithmic(errors)
+    # Losses are small numbers with long labels.
+    losses.xaxis.set_major_locator(MaxNLocator(3))
     losses.axvline(0, color=MUTED, linewidth=0.9, zorder=0.5)
     rows.label_both(errors, losses)
     figure.legend(*errors.get_legend_handles_labels(), loc="outside lower center", ncols=4)
