@@ -266,6 +266,15 @@ class TestCodecs:
             assert said in report(now, figures, tag)
             assert said not in texts[tag]
 
+    def test_of_a_copy_are_reproduced_on_that_copy(
+        self, evidence: Evidence, figures: Path, texts: dict[str, str]
+    ) -> None:
+        subject = dataclasses.replace(evidence.subject, instead={"cifar10": "cifar10-jpeg75"})
+        for tag in texts:
+            said = "'data-instead={cifar10: cifar10-jpeg75}'"
+            assert said in report(dataclasses.replace(evidence, subject=subject), figures, tag)
+            assert said not in texts[tag]
+
     def test_leave_the_originals_and_the_reference_without_a_difference(self, evidence: Evidence) -> None:
         sheet = SHEETS["codec_shift"](evidence, language("en", REPORT))
         for row in sheet.rows:

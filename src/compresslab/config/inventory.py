@@ -78,6 +78,7 @@ def figures() -> list[str]:
     return _modules("report/figures", "def draw(")
 
 
+@cache
 def figure_needs(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Tables that a figure reads, and what else it needs: its `TABLES` and `KINDS`, read without importing it."""
     constants = _constants(f"report/figures/{module_name(name)}.py", "TABLES", "KINDS")

@@ -316,6 +316,7 @@ class Plan:
                 "seeds": self.seeds_of(lab),
                 "languages": experiment.languages,
                 "datasets": self.datasets(lab),
+                "instead": {name: read for name, read in experiment.data.instead.items() if read in self.datasets(lab)},
                 "models": models,
                 # Canonical JSON sorts its keys; the order of the configuration is the order of the report.
                 "order": [f"{variant.model}/{variant.name}" for variant in self.of_lab(lab)],

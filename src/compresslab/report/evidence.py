@@ -19,7 +19,8 @@ from compresslab.tables.schemas import TABLES
 class Subject:
     """What the configuration says of a lab and its run.
 
-    ``title`` by language; ``models`` as in ``config.yaml``: ``{model: {"train": {...}, "variants": {name: {...}}}}``.
+    ``title`` by language; ``models`` as in ``config.yaml``: ``{model: {"train": {...}, "variants": {name: {...}}}}``;
+    ``instead``: the datasets that were read in place of others, by the others' names.
     """
 
     lab: str
@@ -32,6 +33,7 @@ class Subject:
     languages: tuple[str, ...]
     datasets: tuple[str, ...]
     models: Mapping[str, Mapping[str, Any]]
+    instead: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def variants(self) -> tuple[str, ...]:
