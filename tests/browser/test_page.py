@@ -192,6 +192,9 @@ def test_the_switch_changes_every_word_and_keeps_the_picture(visit: Callable[...
     expect(page.locator("#verdict")).to_contain_text("兩者都判為")
     expect(page.locator("#seen")).to_contain_text(words("demo.note_shrunk", "zh-TW"))
     expect(page.locator("html")).to_have_attribute("lang", "zh-TW")
+    # Gradio draws the tabs last.
+    for way in ("demo.draw", "demo.picture"):
+        expect(page.get_by_role("tab", name=words(way, "zh-TW"))).to_be_visible()
     text = page.locator("body").inner_text()
     names = r"onnx\S*|made-up-\w+|smoke|red|green|blue|English|PNG|JPEG|WebP|BMP|GIF|TIFF|MB|KiB|ms|p50|Lanczos"
     assert re.findall(r"[A-Za-z]{2,}", re.sub(names, "", text)) == []
