@@ -196,7 +196,7 @@ def test_the_switch_changes_every_word_and_keeps_the_picture(visit: Callable[...
     for way in ("demo.draw", "demo.picture"):
         expect(page.get_by_role("tab", name=words(way, "zh-TW"))).to_be_visible()
     text = page.locator("body").inner_text()
-    names = r"onnx\S*|made-up-\w+|smoke|red|green|blue|English|PNG|JPEG|WebP|BMP|GIF|TIFF|MB|KiB|ms|p50|Lanczos"
+    names = r"onnx\S*|made-up-\w+|smoke|red|green|blue|English|PNG|JPEG|WebP|BMP|GIF|TIFF|MB|KiB|MiB|ms|p50|Lanczos"
     assert re.findall(r"[A-Za-z]{2,}", re.sub(names, "", text)) == []
     give(page, b"no picture")
     expect(page.locator("#verdict")).to_have_text(words("demo.refused_kind", "zh-TW"))

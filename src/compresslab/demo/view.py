@@ -15,7 +15,7 @@ from compresslab.demo.classifier import Answer
 from compresslab.demo.picture import PictureError
 from compresslab.demo.results import Model, Run, Variant
 from compresslab.report.languages import Language
-from compresslab.report.numbers import UNITS, decimals, significant
+from compresslab.report.numbers import MEBIBYTE, UNITS, decimals, significant
 from compresslab.report.typography import UNIT_SPACE
 
 NO_BREAK_HYPHEN = "\u2011"
@@ -119,7 +119,8 @@ def card(side: Side, classes: list[str], words: Language, other: Side | None = N
     """One side: the most probable classes as bars, time, size and accuracy; ``other`` is what its size is a part of."""
     answer, variant = side.answer, side.variant
     bars = "".join(_bar(classes[place], answer.probabilities[place]) for place in answer.top(TOP))
-    size = UNITS["bytes"].full(variant.file_bytes)
+    unit = UNITS["bytes" if variant.file_bytes < MEBIBYTE else "large_bytes"]
+    size = unit.full(variant.file_bytes)
     part = ""
     if other is not None and other.variant is not variant:
         ratio = significant(variant.file_bytes / other.variant.file_bytes * 100, 3) + UNIT_SPACE + "%"

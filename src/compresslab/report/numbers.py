@@ -77,6 +77,7 @@ UNITS: dict[str, Unit] = {
     "ms": Unit(significant, "ms"),
     "s": Unit(significant, "s"),
     "bytes": Unit(decimals(2), "KiB", 1 / KIBIBYTE),
+    "large_bytes": Unit(significant, "MiB", 1 / MEBIBYTE),
     "per_s": Unit(significant, "/s"),
     "ratio": Unit(significant, "×"),
     "db": Unit(decimals(1), "dB"),
