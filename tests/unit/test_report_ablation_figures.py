@@ -2,7 +2,6 @@
 
 import importlib
 import itertools
-import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic_ablation
+from drawn_figures import drawn, spoken
 from matplotlib.collections import LineCollection
 from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
@@ -20,8 +20,7 @@ from compresslab.data.views import Views, read_views, write_views
 from compresslab.report.figures import registry
 from compresslab.report.figures.drawing import drawing_in
 from compresslab.report.figures.material import Answers, Material
-from compresslab.report.fonts import MissingFontError, chinese_face
-from compresslab.report.languages import Language, language
+from compresslab.report.languages import language
 from compresslab.tables.schemas import TABLES
 from compresslab.tables.statistics import seed_mean
 
@@ -53,25 +52,6 @@ def material() -> Material:
         roots=VARIANTS,
         baseline=synthetic_ablation.BASELINE,
     )
-
-
-def spoken(tag: str) -> Language:
-    if tag == "zh-TW":
-        try:
-            chinese_face()
-        except MissingFontError:
-            pytest.skip("no Chinese face on this machine")
-    return language(tag, REPORT)
-
-
-def drawn(name: str, material: Material, tag: str = "en") -> Figure:
-    with drawing_in(spoken(tag)):
-        figure = importlib.import_module(registry.entry_module(name)).draw(material, spoken(tag))
-        assert figure is not None
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", message="Glyph .* missing")
-            figure.draw_without_rendering()
-    return figure
 
 
 def texts(figure: Figure) -> list[str]:

@@ -1,7 +1,6 @@
 """Figures of layers, codecs and confidence: in both languages, where the tables say, nothing where there is nothing."""
 
 import importlib
-import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,15 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic_cifar
+from drawn_figures import drawn
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from compresslab.report.figures import registry
-from compresslab.report.figures.drawing import drawing_in
 from compresslab.report.figures.material import Answers, Material
-from compresslab.report.fonts import MissingFontError, chinese_face
-from compresslab.report.languages import Language, language
+from compresslab.report.languages import language
 
 REPORT = Path(__file__).parents[2] / "report"
 FIGURES = ("sensitivity", "codec_shift", "confidence")
@@ -33,25 +31,6 @@ def material() -> Material:
         roots=VARIANTS[:1],
         baseline=synthetic_cifar.BASELINE,
     )
-
-
-def spoken(tag: str) -> Language:
-    if tag == "zh-TW":
-        try:
-            chinese_face()
-        except MissingFontError:
-            pytest.skip("no Chinese face on this machine")
-    return language(tag, REPORT)
-
-
-def drawn(name: str, material: Material, tag: str = "en") -> Figure:
-    with drawing_in(spoken(tag)):
-        figure = importlib.import_module(registry.entry_module(name)).draw(material, spoken(tag))
-        assert figure is not None
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", message="Glyph .* missing")
-            figure.draw_without_rendering()
-    return figure
 
 
 def absent(name: str, material: Material) -> bool:

@@ -3,13 +3,13 @@
 import importlib
 import itertools
 import re
-import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import synthetic_pcb
 import synthetic_report
+from drawn_figures import drawn
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,8 +18,7 @@ from compresslab.report.figures import activations, registry
 from compresslab.report.figures.drawing import drawing_in
 from compresslab.report.figures.material import Answers, Material
 from compresslab.report.figures.size_accuracy import Point, pareto_front, spread
-from compresslab.report.fonts import MissingFontError, chinese_face
-from compresslab.report.languages import Language, language
+from compresslab.report.languages import language
 from compresslab.tables.schemas import TABLES
 
 REPORT = Path(__file__).parents[2] / "report"
@@ -61,23 +60,9 @@ def material(materials: dict[str, Material]) -> Material:
     return materials["mnist-integer"]
 
 
-def spoken(tag: str) -> Language:
-    if tag == "zh-TW":
-        try:
-            chinese_face()
-        except MissingFontError:
-            pytest.skip("no Chinese face on this machine")
-    return language(tag, REPORT)
-
-
-def texts_of(name: str, material: Material, words: Language) -> list[str]:
-    with drawing_in(words):
-        figure = importlib.import_module(registry.entry_module(name)).draw(material, words)
-        assert figure is not None
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", message="Glyph .* missing")
-            figure.draw_without_rendering()
-        return [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
+def texts_of(name: str, material: Material, tag: str) -> list[str]:
+    figure = drawn(name, material, tag)
+    return [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
 
 
 @pytest.mark.parametrize("tag", ["zh-TW", "en"])
@@ -85,7 +70,7 @@ def texts_of(name: str, material: Material, words: Language) -> list[str]:
 def test_every_figure_speaks_its_language_and_has_every_glyph(
     lab: str, name: str, tag: str, materials: dict[str, Material]
 ) -> None:
-    texts = " ".join(texts_of(name, materials[lab], spoken(tag)))
+    texts = " ".join(texts_of(name, materials[lab], tag))
     assert bool(re.search("[\u4e00-\u9fff]", texts)) == (tag == "zh-TW") or name == "confusion"
 
 
@@ -118,7 +103,7 @@ def test_rows_of_several_models_stand_below_the_models_name(materials: dict[str,
 
 
 def test_the_label_audit_shows_what_all_fresh_trainings_miss(materials: dict[str, Material]) -> None:
-    texts = texts_of("label_audit", materials["pcb-frameworks"], language("en", REPORT))
+    texts = texts_of("label_audit", materials["pcb-frameworks"], "en")
     title = next(text for text in texts if "answered wrongly" in text)
     assert title == "8 of 300 images are answered wrongly by all of numpy-fp32, torch-fp32, tf-fp32"
     assert len([text for text in texts if text.startswith("00041")]) == 8
@@ -126,7 +111,7 @@ def test_the_label_audit_shows_what_all_fresh_trainings_miss(materials: dict[str
 
 
 def test_tiles_of_long_classes_name_them(materials: dict[str, Material]) -> None:
-    texts = texts_of("misclassified", materials["pcb-frameworks"], language("en", REPORT))
+    texts = texts_of("misclassified", materials["pcb-frameworks"], "en")
     named = [text for text in texts if "→\n" in text]
     assert named
     assert all(set(text.split(" →\n")) <= set(synthetic_pcb.CLASSES) for text in named)
@@ -164,9 +149,7 @@ def test_a_figure_has_the_same_bytes_every_time(name: str, material: Material, t
 
 
 def test_rows_follow_the_configuration_not_the_alphabet(material: Material) -> None:
-    texts = [
-        text for text in texts_of("accuracy", material, language("en", REPORT)) if text in synthetic_report.VARIANTS
-    ]
+    texts = [text for text in texts_of("accuracy", material, "en") if text in synthetic_report.VARIANTS]
     assert list(dict.fromkeys(texts)) == list(synthetic_report.VARIANTS)
 
 

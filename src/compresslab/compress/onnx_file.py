@@ -12,19 +12,10 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from compresslab.artifacts import written_whole
 from compresslab.data.preprocessing import Preprocessing
+from compresslab.models.onnx.artifact import read_model
 
 COMPUTE = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 """Operators that hold a network's products: what it is quantized for."""
-
-
-def read_model(path: Path) -> onnx.ModelProto:
-    """Read an ONNX model; a damaged file is a ValueError that names it."""
-    try:
-        return onnx.load(path)
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # Protobuf's errors differ between its implementations.
-        raise ValueError(f"{path}: truncated, damaged or not an ONNX model; delete it and run again") from error
 
 
 def read_metadata(path: Path) -> dict[str, str]:

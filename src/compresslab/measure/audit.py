@@ -19,6 +19,7 @@ import onnx
 import onnxruntime
 
 from compresslab.measure.audit_row import AuditError, Row
+from compresslab.models.onnx.artifact import read_model
 
 __all__ = ["AuditError", "Row", "audit", "optimized"]
 
@@ -37,7 +38,7 @@ def audit(model: Path, allow_float: list[str]) -> list[Row]:
     in either. Raises AuditError when a convolution or matrix product of a quantized model runs in float
     unexpectedly, and when a name or pattern of ``allow_float`` fits no node of the model; never for a float model.
     """
-    source = _read(model)
+    source = read_model(model)
     names = {node.name for node in source.graph.node}
     allowed, kept = _matching(model, allow_float, names), _left_in_float(source)
     quantized = any(node.op_type in _CONVERSIONS or _is_integer(node) for node in source.graph.node)
@@ -124,12 +125,3 @@ def _name_in_the_file(name: str, names: set[str]) -> str:
     while shortened and shortened not in names:
         shortened = re.sub(r"[_.]?[^_.]*$", "", shortened)
     return shortened or name
-
-
-def _read(model: Path) -> onnx.ModelProto:
-    try:
-        return onnx.load(model)
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # Protobuf's errors differ between its implementations.
-        raise ValueError(f"{model}: truncated, damaged or not an ONNX model; delete it and run again") from error
