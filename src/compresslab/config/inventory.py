@@ -9,6 +9,7 @@ import ast
 import keyword
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -35,6 +36,18 @@ def raw_name(name: str) -> str:
         if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "RAW":
             return str(ast.literal_eval(statement.value))
     return name
+
+
+@cache
+def task_of(name: str, source: str) -> str:
+    """What a dataset asks of a network, its `TASK`: `classification`, or `segmentation` where it says so."""
+    return _task(f"data/{_folder_of(source)}/{module_name(name)}.py")
+
+
+@cache
+def task_of_architecture(name: str, framework: str) -> str:
+    """What an architecture answers, its `TASK`: `classification`, or `segmentation` where it says so."""
+    return _task(f"models/{framework}/{module_name(name)}.py")
 
 
 def engines() -> list[str]:
@@ -90,9 +103,9 @@ def module_name(name: str) -> str:
     return name.replace("-", "_") + ("_" if keyword.iskeyword(name) else "")
 
 
-def _constants(file: str, *wanted: str) -> dict[str, tuple[str, ...]]:
+def _constants(file: str, *wanted: str) -> dict[str, Any]:
     """The named constants of a module, read without importing it."""
-    constants: dict[str, tuple[str, ...]] = {}
+    constants: dict[str, Any] = {}
     for statement in ast.parse((PACKAGE / file).read_text(encoding="utf-8")).body:
         if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
             targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
@@ -100,6 +113,12 @@ def _constants(file: str, *wanted: str) -> dict[str, tuple[str, ...]]:
             if len(names) == 1 and names[0] in wanted:
                 constants[names[0]] = ast.literal_eval(statement.value)
     return constants
+
+
+def _task(file: str) -> str:
+    """The task that a module names, read without importing it; a file that is not there is told of elsewhere."""
+    there = (PACKAGE / file).is_file()
+    return str(_constants(file, "TASK").get("TASK", "classification")) if there else "classification"
 
 
 def _built_from(framework: str, name: str) -> list[str]:

@@ -20,6 +20,9 @@ class Method(Section):
     needs_arguments: ClassVar[tuple[str, ...]] = ()
     """Arguments that the architecture must take for this method."""
 
+    simulates: ClassVar[bool] = False
+    """Whether it only simulates integer arithmetic in float: then it is scored, but neither timed nor weighed."""
+
     measures_sensitivity: ClassVar[bool] = False
     """Whether making the variant also says what every layer costs when it is quantized alone (`sensitivity.csv`)."""
 

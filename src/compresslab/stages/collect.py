@@ -35,6 +35,7 @@ def _collect(job: Job) -> None:
         "scores": list(_scored(job, "score")),
         "scores_by_class": list(_scored(job, "score_by_class", classes)),
         "confusion": list(_scored(job, "confusion", classes)),
+        **{name: [] for name in TABLES if name.startswith("segmentation") or name == "figure_of_merit"},
         "training": list(_trainings(job)),
         "layers": list(_layers(job)),
         "sensitivity": list(_sensitivities(job)),

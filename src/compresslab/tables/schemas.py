@@ -154,6 +154,104 @@ CONFUSION = Table(
     sorted_by=_SEED,
 )
 
+SEGMENTATION = Table(
+    "segmentation",
+    {
+        **_identity(_SEED),
+        "images": _count(1),
+        "pixels": _count(1),
+        "miou_percent": _percent(),
+        "miou_low_percent": _percent(),
+        "miou_high_percent": _percent(),
+        "pixel_accuracy_percent": _percent(),
+        "pixel_accuracy_low_percent": _percent(),
+        "pixel_accuracy_high_percent": _percent(),
+        "mean_class_accuracy_percent": _percent(),
+    },
+    key=_SEED,
+    sorted_by=_SEED,
+    intervals={
+        "miou_percent": ("miou_low_percent", "miou_high_percent"),
+        "pixel_accuracy_percent": ("pixel_accuracy_low_percent", "pixel_accuracy_high_percent"),
+    },
+)
+
+SEGMENTATION_BY_CLASS = Table(
+    "segmentation_by_class",
+    {
+        **_identity((*_SEED, "class")),
+        "pixels": _count(),
+        "iou_percent": _number(0, 100, nullable=True),
+        "iou_low_percent": _number(0, 100, nullable=True),
+        "iou_high_percent": _number(0, 100, nullable=True),
+        "precision_percent": _percent(),
+        "recall_percent": _percent(),
+    },
+    key=(*_SEED, "class"),
+    sorted_by=_SEED,
+    intervals={"iou_percent": ("iou_low_percent", "iou_high_percent")},
+)
+
+SEGMENTATION_CONFUSION = Table(
+    "segmentation_confusion",
+    {**_identity((*_SEED, "true_class", "predicted_class")), "pixels": _count()},
+    key=(*_SEED, "true_class", "predicted_class"),
+    sorted_by=_SEED,
+)
+
+SEGMENTATION_COMPARISONS = Table(
+    "segmentation_comparisons",
+    {
+        **_identity((*_VARIANT, "reference", "seed")),
+        "images": _count(1),
+        "pixel_agreement_percent": _percent(),
+        "miou_difference_points": _points(),
+        "miou_difference_low_points": _points(),
+        "miou_difference_high_points": _points(),
+        "pixel_accuracy_difference_points": _points(),
+        "miou_verdict": _choice("better", "worse", "noise"),
+    },
+    key=(*_VARIANT, "reference", "seed"),
+    sorted_by=(*_VARIANT, "reference", "seed"),
+    intervals={"miou_difference_points": ("miou_difference_low_points", "miou_difference_high_points")},
+)
+
+FIGURE_OF_MERIT = Table(
+    "figure_of_merit",
+    {
+        **_identity(_SEED),
+        "gflops": _positive(),
+        "model_mb": _positive(),
+        "cost_gflops2_mb2": _positive(),
+        "miou_percent": _percent(),
+        "miou_low_percent": _percent(),
+        "miou_high_percent": _percent(),
+        "validation_miou_percent": _number(0, 100, nullable=True),
+        "merit_gflops2_mb2": _positive(nullable=True),
+        "merit_low_gflops2_mb2": _positive(nullable=True),
+        "merit_high_gflops2_mb2": _positive(nullable=True),
+        "condition": _choice("defined", "ill_conditioned", "undefined"),
+        "on_front": _flag(),
+        "baseline": _text(),
+        "cost_to_baseline_ratio": _positive(),
+        "miou_to_baseline_points": _points(),
+        "miou_to_baseline_low_points": _points(),
+        "miou_to_baseline_high_points": _points(),
+        "miou_to_baseline_verdict": _choice("better", "worse", "noise"),
+        "merit_to_baseline_ratio": _positive(nullable=True),
+        "merit_to_baseline_low_ratio": _positive(nullable=True),
+        "merit_to_baseline_high_ratio": _positive(nullable=True),
+    },
+    key=_SEED,
+    sorted_by=_SEED,
+    intervals={
+        "miou_percent": ("miou_low_percent", "miou_high_percent"),
+        "merit_gflops2_mb2": ("merit_low_gflops2_mb2", "merit_high_gflops2_mb2"),
+        "miou_to_baseline_points": ("miou_to_baseline_low_points", "miou_to_baseline_high_points"),
+        "merit_to_baseline_ratio": ("merit_to_baseline_low_ratio", "merit_to_baseline_high_ratio"),
+    },
+)
+
 TRAINING = Table(
     "training",
     {
@@ -161,8 +259,10 @@ TRAINING = Table(
         "epoch": _count(1),
         "train_loss": _number(),
         "train_accuracy_percent": _percent(),
+        "train_miou_percent": _number(0, 100, nullable=True),
         "validation_loss": _number(),
         "validation_accuracy_percent": _percent(),
+        "validation_miou_percent": _number(0, 100, nullable=True),
         "learning_rate": _number(0),
         "kept": _flag(),
         "epoch_s": _number(0),
@@ -523,6 +623,11 @@ TABLES = {
         SCORES,
         SCORES_BY_CLASS,
         CONFUSION,
+        SEGMENTATION,
+        SEGMENTATION_BY_CLASS,
+        SEGMENTATION_CONFUSION,
+        SEGMENTATION_COMPARISONS,
+        FIGURE_OF_MERIT,
         TRAINING,
         COSTS,
         COST_LAYERS,
