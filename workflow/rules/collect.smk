@@ -11,7 +11,7 @@ rule collect:
         costs=lambda wildcards: expand(
             rules.cost.output,
             run=RUN,
-            variant=[variant.id for variant in PLAN.of_lab(wildcards.lab)],
+            variant=[variant.id for variant in PLAN.weighed(wildcards.lab)],
         ),
         sessions=lambda wildcards: expand(
             [

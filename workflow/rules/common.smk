@@ -169,7 +169,7 @@ def benchmark_code(wildcards):
     """Entry modules of a session: the worker processes and every engine and architecture that they load by name."""
     engines = [
         name
-        for variant in PLAN.of_lab(wildcards.lab)
+        for variant in PLAN.weighed(wildcards.lab)
         for engine in PLAN.engines(variant)
         for name in PLAN.code_of_engine(variant.id, engine)
     ]
@@ -188,14 +188,14 @@ def threads_of_training(wildcards):
 
 def benchmarked_data(wildcards):
     """The dataset of every cell of a session, in the order of its slice."""
-    return [prepared(variant.dataset) for variant in PLAN.of_lab(wildcards.lab) for _ in PLAN.engines(variant)]
+    return [prepared(variant.dataset) for variant in PLAN.weighed(wildcards.lab) for _ in PLAN.engines(variant)]
 
 
 def benchmarked_models(wildcards):
     """The artifact of every cell of a session, in the order of its slice."""
     return [
         PLAN.model_file(variant.id, FIRST_SEED, RUN)
-        for variant in PLAN.of_lab(wildcards.lab)
+        for variant in PLAN.weighed(wildcards.lab)
         for _ in PLAN.engines(variant)
     ]
 

@@ -44,17 +44,22 @@ class Data(Section):
     )
 
 
-class Limits(Section):
-    """Caps that make a scale smaller than the protocol; none means the whole protocol."""
+class TrainingLimits(Section):
+    """Caps on what a training sees and how long it takes; none means the whole protocol."""
 
     train_images: int | None = Field(None, ge=10, description="Images of the training split.")
     validation_images: int | None = Field(None, ge=10, description="Images of the validation split.")
+    epochs: int | None = Field(None, ge=1, description="Epochs of any training.")
+    batch: int | None = Field(None, ge=1, description="Images per step of any training, so that few images make steps.")
+
+
+class Limits(TrainingLimits):
+    """Caps that make a scale smaller than the protocol; none means the whole protocol."""
+
     test_images: int | None = Field(None, ge=10, description="Images of the test split.")
     calibration_images: int | None = Field(
         None, ge=1, description="Images that a calibration looks at, or that layers are probed with."
     )
-    epochs: int | None = Field(None, ge=1, description="Epochs of any training.")
-    batch: int | None = Field(None, ge=1, description="Images per step of any training, so that few images make steps.")
 
 
 class LabLimits(Limits):
@@ -111,6 +116,9 @@ class Model(Section):
     dataset: Name | None = Field(None, description="Dataset of this model; the lab's when unset.")
     train: Recipe = Field(default_factory=Recipe, description="Training settings that its variants start from.")
     variants: dict[Name, AnyMethod] = Field(description="Variants: a parent and a method each.", min_length=1)
+    limits: dict[Scale, TrainingLimits] = Field(
+        default_factory=dict, description="Caps of this model's trainings by scale, under those of the lab."
+    )
 
 
 class StudiesOfLab(Section):

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from compresslab.artifacts import canonical_json, file_sha256
 from compresslab.config.calibration import Calibration
-from compresslab.config.experiment import Experiment, Lab, LabLimits, Limits, Model
-from compresslab.config.inventory import architecture_module, module_name
+from compresslab.config.experiment import Experiment, Lab, LabLimits, Limits, Model, TrainingLimits
+from compresslab.config.inventory import architecture_module, module_name, task_of
 from compresslab.config.method import Method
 from compresslab.config.methods.import_ import Parameters as Import
 from compresslab.config.study import Study
@@ -31,8 +31,10 @@ STUDY_SHARE = 150
 VIEWED_IMAGES, VIEWS_OF_EACH = 10, 3
 """Training images of which a figure shows what an augmentation makes, and how many views of each."""
 
-LAYER_IMAGES = 256
-"""Training images over which layers are compared: enough for three digits of a relative error."""
+LAYER_IMAGES = {"classification": 256, "segmentation": 8}
+"""Training images over which layers are compared: enough for three digits of a relative error.
+
+A street scene has as many pixels as a hundred small images."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Variant:
     architecture: str
     arguments: Mapping[str, object]
     dataset: str
+    task: str
     method: Method
 
     @property
@@ -99,6 +102,14 @@ class Plan:
         """The variants of a lab, in the order of the configuration."""
         return self._by_lab[lab]
 
+    def answering(self, task: str) -> list[str]:
+        """Ids of the variants that a task asks: `classification` or `segmentation`."""
+        return [variant.id for variant in self.variants.values() if variant.task == task]
+
+    def weighed(self, lab: str) -> list[Variant]:
+        """The variants of a lab that are timed and weighed: all but those that simulate another one's arithmetic."""
+        return [variant for variant in self.of_lab(lab) if not variant.method.simulates]
+
     def made_by(self, method: str, kind: str | None = None) -> list[str]:
         """Ids of the variants that a method makes; of one ``kind`` only, where it makes several."""
         made = [variant for variant in self.variants.values() if variant.method.method == method]
@@ -113,12 +124,16 @@ class Plan:
         return _chosen_for(variant, self.lab(variant.lab).engines) or [variant.method.engine]
 
     def references(self, variant: Variant) -> list[Variant]:
-        """What a quantized variant is held against layer by layer: its parent, and those that the lab names."""
+        """What a quantized variant is held against layer by layer: its parent, and those that the lab names.
+
+        A parent that only simulates integers has no layers of its own to show.
+        """
         if not variant.method.makes.endswith("-quantized") or variant.parent_id is None:
             return []
         named = _chosen_for(variant, self.lab(variant.lab).layer_references) or []
         others = [reference for name in named if (reference := self._named(variant, name))]
-        return [self.variants[variant.parent_id], *others]
+        parent = self.variants[variant.parent_id]
+        return others if parent.method.simulates else [parent, *others]
 
     def compared_with(self, variant: Variant) -> dict[str, Variant]:
         """What a variant's answers are held against, by the lab's name for it: its parent, and those the lab names."""
@@ -151,7 +166,7 @@ class Plan:
     def method_slice(self, variant_id: str, seed: int | str) -> str:
         """What making a variant depends on."""
         variant = self.variants[variant_id]
-        limits = self.limits(variant.lab)
+        limits = self._training_limits(variant)
         facts: dict[str, object] = {
             "variant": variant_id,
             "seed": int(seed),
@@ -202,7 +217,7 @@ class Plan:
                 "engine": self.engines(variant)[0],
                 "reference": reference.name,
                 "reference_engine": self.engines(reference)[0],
-                "images": LAYER_IMAGES,
+                "images": LAYER_IMAGES[variant.task],
             }
         )
 
@@ -240,7 +255,7 @@ class Plan:
         cells = [
             {"model": variant.model, "variant": variant.name, "engine": engine, "integer": variant.method.integer,
              "allow_float": getattr(variant.method, "allow_float", [])}
-            for variant in self.of_lab(lab)
+            for variant in self.weighed(lab)
             for engine in self.engines(variant)
         ]  # fmt: skip
         return canonical_json({"lab": lab, "seed": self.seeds[0], "protocol": self.protocol(lab), "cells": cells})
@@ -275,6 +290,7 @@ class Plan:
                 "baseline": self.baseline(variant).name,
                 "baseline_engine": self.engines(self.baseline(variant))[0],
                 "training": self.is_trained(variant),
+                "weighed": not variant.method.simulates,
                 "sensitivity": variant.method.measures_sensitivity,
                 "compared_with": {name: reference.id for name, reference in self.compared_with(variant).items()},
                 "layers": [reference.id for reference in self.references(variant)],
@@ -284,6 +300,8 @@ class Plan:
         return canonical_json(
             {
                 "lab": lab,
+                "task": self.of_lab(lab)[0].task,
+                "baseline": self._baseline_of_lab(lab),
                 "scale": experiment.scale,
                 "seeds": self.seeds_of(lab),
                 "host": experiment.benchmark.host,
@@ -372,6 +390,11 @@ class Plan:
         """Modules that running a variant loads by name, which the import graph cannot see."""
         return [f"compresslab.engines.{module_name(engine)}", *self.code_of_architecture(variant_id)]
 
+    def _training_limits(self, variant: Variant) -> Limits:
+        """Caps on what a variant's training sees: the lab's, under those of its model."""
+        model = self.lab(variant.lab).models[variant.model]
+        return _limits_of_model(self.limits(variant.lab), model.limits.get(self.experiment.scale))
+
     def _sha256(self, path: Path) -> str:
         """Hash of a file, computed once: Snakemake asks for a job's params several times."""
         if path not in self._hashes:
@@ -422,7 +445,12 @@ def _limits(experiment: Experiment, lab: str) -> Limits:
     return limits.model_copy(update=_capped(limits.model_dump(), _caps(experiment, lab)))
 
 
-def _capped(settings: Mapping[str, Any], caps: LabLimits) -> dict[str, Any]:
+def _limits_of_model(limits: Limits, caps: TrainingLimits | None) -> Limits:
+    """The caps of a lab, under those that a model has at the scale of the run."""
+    return limits if caps is None else limits.model_copy(update=_capped(limits.model_dump(), caps))
+
+
+def _capped(settings: Mapping[str, Any], caps: TrainingLimits) -> dict[str, Any]:
     """Those of ``settings`` for which there is a cap, no larger than it; what is unset has no bound of its own."""
     given = {name: cap for name, cap in caps.model_dump(exclude_none=True).items() if name in settings}
     return {name: cap if settings[name] is None else min(settings[name], cap) for name, cap in given.items()}
@@ -433,6 +461,8 @@ def _variants(experiment: Experiment) -> Iterator[Variant]:
         limits, instead = _limits(experiment, lab_name), experiment.data.instead
         for model_name, model in lab.models.items():
             dataset = model.dataset or lab.dataset
+            read = instead.get(dataset, dataset)
+            caps = _limits_of_model(limits, model.limits.get(experiment.scale))
             for name, method in model.variants.items():
                 yield Variant(
                     lab=lab_name,
@@ -440,8 +470,9 @@ def _variants(experiment: Experiment) -> Iterator[Variant]:
                     name=name,
                     architecture=model.architecture or model_name,
                     arguments=model.arguments,
-                    dataset=instead.get(dataset, dataset),
-                    method=_with_few_images(_with_recipe(method, model, limits), limits),
+                    dataset=read,
+                    task=task_of(read, experiment.data.source),
+                    method=_with_few_images(_with_recipe(method, model, caps), limits),
                 )
 
 

@@ -4,7 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from compresslab.config.experiment import METHODS, Data, Experiment, Lab, LabLimits, Model
-from compresslab.config.inventory import architecture_arguments, architectures, datasets, engines
+from compresslab.config.inventory import (
+    architecture_arguments,
+    architectures,
+    datasets,
+    engines,
+    task_of,
+    task_of_architecture,
+)
 from compresslab.config.method import Method
 from compresslab.config.methods.import_ import LARGEST_BYTES
 from compresslab.config.methods.import_ import Parameters as Import
@@ -47,6 +54,10 @@ def _in_lab(lab: Lab, data: Data) -> Iterator[Finding]:
             yield ("models", name, "dataset"), message
         for path, message in _in_model(name, model):
             yield ("models", name, *path), message
+        if message := _task_mistake(name, model, model.dataset or lab.dataset, data):
+            yield ("models", name), message
+    if len(tasks := {_task(model.dataset or lab.dataset, data) for model in lab.models.values()}) > 1:
+        yield ("models",), f"a lab asks one thing; its datasets are for {' and '.join(sorted(tasks))}"
     variants = [variant for model in lab.models.values() for variant in model.variants]
     known = sorted(
         {*variants, *(f"{name}/{variant}" for name, model in lab.models.items() for variant in model.variants)}
@@ -64,6 +75,8 @@ def _in_lab(lab: Lab, data: Data) -> Iterator[Finding]:
             for name in (variant, *references):
                 if name not in known:
                     yield (key, variant), _unknown("variant", name, known)
+    if lab.codec_shift and _task(lab.dataset, data) != "classification":
+        yield ("codec_shift",), "codec_shift is for classification; take it out of this lab"
     for index, variant in enumerate(lab.codec_shift.of if lab.codec_shift else []):
         if variant not in known or "/" not in variant:
             full = [name for name in known if "/" in name]
@@ -131,6 +144,24 @@ def _dataset_mistake(name: str, data: Data) -> str | None:
     read, source = data.instead.get(name, name), data.source
     if read in datasets() and read not in datasets(source):
         return f"'{read}' has no {source} data; those that have: {', '.join(datasets(source))}"
+    return None
+
+
+def _task(dataset: str, data: Data) -> str:
+    return task_of(data.instead.get(dataset, dataset), data.source)
+
+
+def _task_mistake(name: str, model: Model, dataset: str, data: Data) -> str | None:
+    """An architecture must answer what the dataset asks."""
+    architecture, task = model.architecture or name, _task(dataset, data)
+    for framework in dict.fromkeys(built for method in model.variants.values() if (built := method.builds)):
+        answers = task_of_architecture(architecture, framework)
+        if architecture in architectures(framework) and answers != task:
+            fitting = [other for other in architectures(framework) if task_of_architecture(other, framework) == task]
+            return (
+                f"'{architecture}' is for {answers}, but the dataset '{dataset}' is for {task}; "
+                f"{framework} has: {', '.join(fitting) or 'none'}"
+            )
     return None
 
 
