@@ -144,6 +144,12 @@ def predict_code(wildcards):
     return stage("predict", *PLAN.code_of_engine(variant.id, PLAN.engines(variant)[0]))
 
 
+def segment_code(wildcards):
+    """Entry modules of answers per pixel: the stage, the engine and the architecture that it loads by name."""
+    variant = PLAN.variants[wildcards.variant]
+    return stage("segment", *PLAN.code_of_engine(variant.id, PLAN.engines(variant)[0]))
+
+
 def reencoding_code(wildcards):
     """Entry modules of answers to re-encoded images: the stage, the engine and the architecture that it loads by name."""
     variant = PLAN.variants[wildcards.variant]

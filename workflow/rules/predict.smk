@@ -1,4 +1,4 @@
-# What every variant answers on the test split, and some of them on test images that went through a codec.
+# What every variant answers on the test split, class by image or class by pixel, and some of them after a codec.
 
 
 rule predict:
@@ -9,6 +9,8 @@ rule predict:
         "results/{run}/predictions/{variant}/seed-{seed}.npz",
     log:
         "results/{run}/logs/predict/{variant}/seed-{seed}.log",
+    wildcard_constraints:
+        variant=any_of(PLAN.answering("classification")),
     conda:
         lambda wildcards: PLAN.environment_file(wildcards.variant)
     resources:
@@ -21,6 +23,31 @@ rule predict:
         "Predicting with {wildcards.variant}, seed {wildcards.seed}"
     shell:
         "python -m compresslab.stages.predict --data {input.data} --model {input.model} --out {output}"
+        " --spec {params.spec:q} --code {params.stamp} --log {log}"
+
+
+rule segment:
+    input:
+        data=data_of_variant,
+        model=model,
+    output:
+        "results/{run}/predictions/{variant}/seed-{seed}.npz",
+    log:
+        "results/{run}/logs/segment/{variant}/seed-{seed}.log",
+    wildcard_constraints:
+        variant=any_of(PLAN.answering("segmentation")),
+    conda:
+        lambda wildcards: PLAN.environment_file(wildcards.variant)
+    resources:
+        mem_mb=4000,
+    params:
+        spec=lambda wildcards: PLAN.predict_slice(wildcards.variant),
+        code=lambda wildcards: tokens(*segment_code(wildcards)),
+        stamp=lambda wildcards: stamp(*segment_code(wildcards)),
+    message:
+        "Segmenting with {wildcards.variant}, seed {wildcards.seed}"
+    shell:
+        "python -m compresslab.stages.segment --data {input.data} --model {input.model} --out {output}"
         " --spec {params.spec:q} --code {params.stamp} --log {log}"
 
 

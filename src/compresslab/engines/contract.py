@@ -1,7 +1,8 @@
 """What every engine offers, and how one is opened by its name.
 
 An engine splits inference where a latency session needs the cut: :meth:`Engine.prepare` turns pixels into the
-engine's native input (not timed), :meth:`Engine.run` turns native input into logits (timed).
+engine's native input (not timed), :meth:`Engine.run` turns native input into logits (timed). Logits are float32: one
+per class, (N, classes), or for a network that segments one per class and pixel, (N, classes, H, W), in every engine.
 
 This module imports no framework, not even NumPy: :func:`set_threads` only works before one is loaded.
 """
@@ -35,10 +36,10 @@ class Engine(Protocol):
         """Turn uint8 images (N,H,W,C) into the native input: normalized float NCHW, quantized int8 NHWC, ..."""
 
     def run(self, native: Any) -> "np.ndarray":
-        """Turn native input into float32 logits (N, classes). This is what latency sessions time."""
+        """Turn native input into float32 logits (N, classes) or (N, classes, H, W). Latency sessions time this."""
 
     def predict(self, images: "np.ndarray") -> "np.ndarray":
-        """Return float32 logits (N, classes) of uint8 images (N,H,W,C), computed in chunks."""
+        """Return float32 logits (N, classes) or (N, classes, H, W) of uint8 images (N,H,W,C), computed in chunks."""
 
     def trace(self, images: "np.ndarray") -> "dict[str, np.ndarray]":
         """Return the float32 (dequantized) output of every named layer after its activation; feature maps are NHWC."""
@@ -80,7 +81,10 @@ def unavailable(name: str) -> str | None:
 
 
 def predict_in_chunks(engine: Engine, images: "np.ndarray", chunk: int = CHUNK) -> "np.ndarray":
-    """Return the logits of all ``images`` (N,H,W,C), ``chunk`` at a time, so that memory does not grow with N."""
+    """Return the logits of all ``images`` (N,H,W,C), ``chunk`` at a time, so that only they grow with N.
+
+    Maps of logits are large: who wants them gives few images, and takes what it needs of them.
+    """
     import numpy as np
 
     starts = range(0, max(len(images), 1), chunk)

@@ -1,9 +1,11 @@
 """Put a lab's results together: scores, costs, latency, comparisons, and the verdict on every claim."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from compresslab.stages.answers import SCORED, identities
 from compresslab.stages.command import Job, log, parser, running
 
 if TYPE_CHECKING:
@@ -32,14 +34,10 @@ def _collect(job: Job) -> None:
     cards = [read_card(path) for path in job.options.cards]
     classes = _classes(cards)
     pieces = {
-        "scores": list(_scored(job, "score")),
-        "scores_by_class": list(_scored(job, "score_by_class", classes)),
-        "confusion": list(_scored(job, "confusion", classes)),
-        **{name: [] for name in TABLES if name.startswith("segmentation") or name == "figure_of_merit"},
+        **SCORED[spec["task"]](job, classes),
         "training": list(_trainings(job)),
         "layers": list(_layers(job)),
         "sensitivity": list(_sensitivities(job)),
-        "comparisons": list(_comparisons(job)),
         **_costs(job),
         **_sessions(job),
         **_studies(job),
@@ -67,34 +65,11 @@ def _classes(cards: "list[DataCard]") -> tuple[str, ...]:
     return tuple(cards[0].classes)
 
 
-def _identities(job: Job) -> Iterator[tuple[dict[str, Any], str, int]]:
-    """Every variant with its id, for every seed."""
-    for row in job.spec["variants"]:
-        for seed in job.spec["seeds"]:
-            yield row, f"{job.spec['lab']}/{row['model']}/{row['variant']}", seed
-
-
-def _predictions(job: Job, variant_id: str, seed: int) -> Any:
-    from compresslab.measure.predictions import read_predictions
-
-    return read_predictions(job.options.run / f"predictions/{variant_id}/seed-{seed}.npz")
-
-
-def _scored(job: Job, function: str, *arguments: Any) -> Iterator[Any]:
-    """What a function of the scores says of every variant and seed."""
-    from compresslab.measure import scores
-    from compresslab.tables.collect import identified
-
-    scoring: Callable[..., Any] = getattr(scores, function)
-    for _, variant_id, seed in _identities(job):
-        yield identified(scoring(_predictions(job, variant_id, seed), *arguments), variant_id, seed)
-
-
 def _trainings(job: Job) -> Iterator[Any]:
     """The training curves of the variants that were trained."""
     from compresslab.tables.collect import identified, read_piece
 
-    for row, variant_id, seed in _identities(job):
+    for row, variant_id, seed in identities(job):
         if row["training"]:
             path = job.options.run / f"models/{variant_id}/seed-{seed}/training.csv"
             yield identified(read_piece(path, "training"), variant_id, seed)
@@ -104,7 +79,7 @@ def _layers(job: Job) -> Iterator[Any]:
     """The errors per layer of the quantized variants, against each of their references."""
     from compresslab.tables.collect import identified, read_piece
 
-    for row, variant_id, seed in _identities(job):
+    for row, variant_id, seed in identities(job):
         for reference_id in row["layers"]:
             path = job.options.run / f"layers/{variant_id}/against/{reference_id}/seed-{seed}.csv"
             yield identified(read_piece(path, "layers"), variant_id, seed)
@@ -114,34 +89,21 @@ def _sensitivities(job: Job) -> Iterator[Any]:
     """What every layer costs quantized alone, of the variants whose making measures it."""
     from compresslab.tables.collect import identified, read_piece
 
-    for row, variant_id, seed in _identities(job):
+    for row, variant_id, seed in identities(job):
         if row["sensitivity"]:
             path = job.options.run / f"models/{variant_id}/seed-{seed}/sensitivity.csv"
             yield identified(read_piece(path, "sensitivity"), variant_id, seed)
 
 
-def _comparisons(job: Job) -> Iterator[Any]:
-    """Every variant against its parent and whatever else the lab holds it against, on the same images."""
-    import pandas as pd
-
-    from compresslab.tables.collect import identified
-    from compresslab.tables.comparisons import compare
-
-    for row, variant_id, seed in _identities(job):
-        for name, reference_id in row["compared_with"].items():
-            found = compare(_predictions(job, variant_id, seed), _predictions(job, reference_id, seed))
-            yield identified(pd.DataFrame([{**found, "reference": name}]), variant_id, seed)
-
-
 def _costs(job: Job) -> dict[str, list[Any]]:
-    """Totals and layers of every variant's costs."""
+    """Totals and layers of the costs of every variant that is weighed."""
     import pandas as pd
 
     from compresslab.artifacts import read_json
     from compresslab.tables.collect import identified
 
     totals, layers = [], []
-    for row in job.spec["variants"]:
+    for row in filter(itemgetter("weighed"), job.spec["variants"]):
         variant_id = f"{job.spec['lab']}/{row['model']}/{row['variant']}"
         costs = read_json(job.options.run / f"costs/{variant_id}.json")
         totals.append(identified(pd.DataFrame([costs["totals"]]), variant_id))
