@@ -1,17 +1,19 @@
 """From raw files, or from a generator, to the one prepared format and its data card."""
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from compresslab.data.card import DataCard, Source
+from compresslab.data.card import DataCard, Source, Task
 from compresslab.data.catalogue import open_dataset
 from compresslab.data.dataset import Dataset, RemoteArchive, published
 from compresslab.data.errors import DataError
+from compresslab.data.masks import VOID
 from compresslab.data.prepared import SPLITS, Splits, content_sha256, write_prepared
 from compresslab.data.verify import content_problem
+
+_VALUES_AT_ONCE = 1 << 22
 
 
 def prepare(dataset: str, source: Source, raw: Path | None, out: Path) -> DataCard:
@@ -23,6 +25,7 @@ def prepare(dataset: str, source: Source, raw: Path | None, out: Path) -> DataCa
     module = open_dataset(dataset, source)
     _check_raw(dataset, module, raw)
     splits = module.read(raw)
+    _check_labels(dataset, module, splits)
     card = _describe(dataset, source, module, splits)
     write_prepared(out, splits, card)
     return card
@@ -42,19 +45,41 @@ def _check_raw(dataset: str, module: Dataset, raw: Path | None) -> None:
             raise DataError(f"{dataset}: {path} {problem}; fetch the dataset again")
 
 
+def _check_labels(dataset: str, module: Dataset, splits: Splits) -> None:
+    for split, (images, labels, _) in splits.items():
+        masks = _task(module) == "segmentation"
+        if labels.shape != images.shape[: 3 if masks else 1] or (masks and labels.dtype != np.uint8):
+            raise DataError(
+                f"{dataset}: the {split} labels are {labels.dtype} {labels.shape}, which does not fit images of "
+                f"{images.shape}: {'uint8, one for every pixel' if masks else 'one for every image'}, are expected"
+            )
+        highest = int(labels.max(where=labels != VOID, initial=0) if masks else labels.max(initial=0))
+        if highest >= len(module.CLASSES):
+            raise DataError(
+                f"{dataset}: a {split} label is {highest}, but the classes are 0 to {len(module.CLASSES) - 1}"
+                f"{f', and void is {VOID}' if masks else ''}"
+            )
+
+
 def _describe(dataset: str, source: Source, module: Dataset, splits: Splits) -> DataCard:
     images = splits["train"].images
     mean, std = _mean_and_std(images)
+    task = _task(module)
+    labels = {split: _histogram(splits[split].labels, max(256, len(module.CLASSES))) for split in SPLITS}
     return DataCard(
         dataset=dataset,
         source=source,
+        task=task,
         title=dict(module.TITLE),
         description=dict(module.DESCRIPTION),
         embedded=source == "embedded",
         substitute=module.SUBSTITUTE,
         classes=list(module.CLASSES),
         image_shape=images.shape[1:],
-        counts={split: _count_classes(splits[split].labels, module.CLASSES) for split in SPLITS},
+        label_map=dict(getattr(module, "LABEL_MAP", {})),
+        counts={split: dict(zip(module.CLASSES, labels[split], strict=False)) for split in SPLITS},
+        images={split: len(splits[split].images) for split in SPLITS},
+        void_pixels={split: labels[split][VOID] for split in SPLITS} if task == "segmentation" else {},
         mean=mean,
         std=std,
         content_sha256=content_sha256(splits),
@@ -66,19 +91,28 @@ def _describe(dataset: str, source: Source, module: Dataset, splits: Splits) -> 
     )
 
 
-def _count_classes(labels: np.ndarray, classes: Sequence[str]) -> dict[str, int]:
-    counts = np.bincount(labels.reshape(-1), minlength=len(classes))
-    return dict(zip(classes, counts.tolist(), strict=True))
+def _task(module: Dataset) -> Task:
+    return getattr(module, "TASK", "classification")
 
 
 def _mean_and_std(images: np.ndarray) -> tuple[list[float], list[float]]:
     """Mean and standard deviation per channel of pixels / 255, from exact integer sums."""
     mean, std = [], []
     for channel in range(images.shape[-1]):
-        histogram = np.bincount(images[..., channel].reshape(-1), minlength=256).tolist()
+        histogram = _histogram(images[..., channel], 256)
         count = sum(histogram)
         total = sum(value * times for value, times in enumerate(histogram))
         squares = sum(value * value * times for value, times in enumerate(histogram))
         mean.append(total / count / 255)
         std.append(math.sqrt(squares * count - total * total) / count / 255)
     return mean, std
+
+
+def _histogram(values: np.ndarray, length: int) -> list[int]:
+    """Return how often each of 0 to ``length - 1`` occurs in whole numbers (N, ...)."""
+    histogram = np.zeros(length, np.int64)
+    # In parts, since bincount makes eight bytes of every value.
+    rows = max(1, _VALUES_AT_ONCE // max(1, values[:1].size))
+    for first in range(0, len(values), rows):
+        histogram += np.bincount(values[first : first + rows].reshape(-1), minlength=length)
+    return [int(times) for times in histogram]

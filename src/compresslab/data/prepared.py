@@ -44,6 +44,7 @@ Splits = Mapping[str, Samples]
 class Split:
     """Samples of one split: uint8 images (N, H, W, C), their labels, and their int64 positions in the whole split.
 
+    ``labels``: int64 (N,) or, for segmentation, uint8 (N, H, W), in which 255 is no class (``masks.VOID``).
     ``origins``: text (N,), where each sample comes from, or None when the dataset does not say.
     """
 
@@ -66,9 +67,9 @@ def read_split(path: Path, split: str, limit: int | None = None) -> Split:
         raise ValueError(f"a limit of {limit} images leaves nothing of the {split} split; give 1 or more")
     images, labels, origins = _read_samples(Path(path), split)
     count = len(images)
-    if images.dtype != np.uint8 or images.ndim != 4 or len(labels) != count:
+    if images.dtype != np.uint8 or images.ndim != 4 or not _go_with(labels, images):
         raise DataError(
-            f"{path}: {split}_images {images.dtype} {images.shape} and {split}_labels {labels.shape} "
+            f"{path}: {split}_images {images.dtype} {images.shape} and {split}_labels {labels.dtype} {labels.shape} "
             "are not a prepared split; prepare the dataset again"
         )
     if origins is not None and (origins.dtype.kind != "U" or origins.shape != (count,)):
@@ -107,6 +108,11 @@ def content_sha256(splits: Splits) -> str:
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
+
+
+def _go_with(labels: np.ndarray, images: np.ndarray) -> bool:
+    """Say whether these are labels of ``images``: one for each image, or one for each pixel, uint8."""
+    return labels.shape == images.shape[:1] or (labels.shape == images.shape[:3] and labels.dtype == np.uint8)
 
 
 def _members(splits: Splits) -> dict[str, np.ndarray]:

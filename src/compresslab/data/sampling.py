@@ -5,7 +5,12 @@ NumPy promises that its bit generators never change their stream, but makes no s
 raw stream.
 """
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 import numpy as np
+
+_T = TypeVar("_T")
 
 
 def uniform(seed: int, shape: tuple[int, ...]) -> np.ndarray:
@@ -17,3 +22,27 @@ def uniform(seed: int, shape: tuple[int, ...]) -> np.ndarray:
 def permutation(seed: int, count: int) -> np.ndarray:
     """Return a permutation of ``range(count)``, int64 (count,): the order that sorts the stream's words."""
     return np.argsort(np.random.PCG64(seed).random_raw(count), kind="stable").astype(np.int64)
+
+
+class Dice:
+    """Random choices one after another, from PCG64 seeded with a seed and the number of a sample."""
+
+    def __init__(self, seed: int, number: int) -> None:
+        self._stream = np.random.PCG64([seed, number])
+
+    def between(self, low: float, high: float) -> float:
+        """Draw a number from [low, high)."""
+        return low + (high - low) * ((int(self._stream.random_raw()) >> 11) * 2.0**-53)
+
+    def happens(self, chance: float) -> bool:
+        """Say whether something happens that has this chance."""
+        return self.between(0, 1) < chance
+
+    def chosen(self, choices: Sequence[_T]) -> _T:
+        """Choose one of several things, each as likely as the others."""
+        return choices[int(self.between(0, len(choices)))]
+
+    def many(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Draw numbers from [0, 1): float32 of a shape."""
+        words = self._stream.random_raw(int(np.prod(shape)))
+        return ((words >> np.uint64(40)) * np.float32(2.0**-24)).astype(np.float32).reshape(shape)

@@ -15,8 +15,7 @@ def main() -> None:
 
         raw = job.options.raw.parent if job.options.raw else None
         card = prepare(job.spec["dataset"], job.spec["source"], raw, job.options.out)
-        images = {split: sum(counts.values()) for split, counts in card.counts.items()}
-        log.info("%s from %s: %s images", card.dataset, card.source, images)
+        log.info("%s from %s: %s images", card.dataset, card.source, card.images)
 
 
 if __name__ == "__main__":
