@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import synthetic_report
 from scipy.ndimage import map_coordinates
-from synthetic_rows import convolution, cost, interval, latency, layer, score
+from synthetic_rows import NO_OVERLAP, convolution, cost, interval, latency, layer, score
 
 from compresslab.arrays import write_arrays
 from compresslab.artifacts import write_json
@@ -294,6 +294,7 @@ def _training() -> pd.DataFrame:
                     "epoch": epoch,
                     "train_loss": harder * (0.004 + 0.11 * far),
                     "train_accuracy_percent": min(99.99, 100.08 - harder * 1.9 * far),
+                    **NO_OVERLAP,
                     "validation_loss": 0.026 + 0.04 * far,
                     "validation_accuracy_percent": best - 0.7 * far - after,
                     "learning_rate": 0.001,

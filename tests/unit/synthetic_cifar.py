@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import synthetic_report
-from synthetic_rows import convolution, cost, interval, latency, layer, score
+from synthetic_rows import NO_OVERLAP, convolution, cost, interval, latency, layer, score
 
 from compresslab.arrays import write_arrays
 from compresslab.artifacts import write_json
@@ -222,6 +222,7 @@ def _training() -> pd.DataFrame:
                 **{"lab": LAB, "model": MODEL, "variant": "torch-fp32", "seed": seed, "epoch": epoch},
                 "train_loss": 0.52 + 1.4 / epoch,
                 "train_accuracy_percent": 99.9 - 55 / epoch,
+                **NO_OVERLAP,
                 "validation_loss": 0.61 + 1.2 / epoch,
                 "validation_accuracy_percent": 95.1 - 45 / epoch + 0.05 * seed,
                 "learning_rate": 0.2 / epoch,

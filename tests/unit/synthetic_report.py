@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from synthetic_rows import NO_OVERLAP
 
 from compresslab.arrays import write_arrays
 from compresslab.artifacts import write_json
@@ -343,6 +344,7 @@ def _training() -> pd.DataFrame:
                 "epoch": epoch,
                 "train_loss": 0.9 / epoch + 0.01 * seed,
                 "train_accuracy_percent": 98 - 18 / epoch**1.4 - 0.2 * seed,
+                **NO_OVERLAP,
                 "validation_loss": 0.8 / epoch + 0.02 * seed,
                 "validation_accuracy_percent": 97.6 - 12 / epoch**1.5 - 0.2 * seed,
                 "learning_rate": 0.01 / epoch,

@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+NO_OVERLAP = {"train_miou_percent": float("nan"), "validation_miou_percent": float("nan")}
+"""What an epoch of a classification says of the overlap of pixels."""
+
 
 def interval(column: str, value: float, half: float) -> dict[str, float]:
     """A quantity with the bounds of its interval, ``half`` of it to both sides."""

@@ -44,6 +44,12 @@ class Method(Section):
         """Whether the variant promises integer arithmetic, so that its executed graph is audited."""
         return False
 
+    @classmethod
+    def computes_in(cls) -> str:
+        """In what its variants compute: `float`, `simulated` integers, or `integer`."""
+        # What an import makes is known by its file alone; it is float.
+        return "simulated" if cls.simulates else "integer" if str(cls.makes).endswith("-quantized") else "float"
+
     def parameters(self) -> dict[str, object]:
         """The method's own settings as plain values, defaults included."""
         return self.model_dump(mode="json", exclude={"method", "parent"})

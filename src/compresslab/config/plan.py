@@ -317,7 +317,8 @@ class Plan:
         experiment = self.experiment
         models: dict[str, dict[str, object]] = {}
         for variant in self.of_lab(lab):
-            model = models.setdefault(variant.model, {"train": {}, "variants": {}})
+            built = {"architecture": variant.architecture, "arguments": dict(variant.arguments)}
+            model = models.setdefault(variant.model, {**built, "train": {}, "variants": {}})
             settings = variant.method.parameters()
             if isinstance(variant.method, Recipe) and not model["train"]:
                 model["train"] = settings
@@ -355,6 +356,9 @@ class Plan:
                 "variants": list(variants),
                 "roots": [name for name, is_root in variants.items() if is_root],
                 "baseline": self._baseline_of_lab(lab),
+                "arithmetic": {
+                    f"{variant.model}/{variant.name}": variant.method.computes_in() for variant in self.of_lab(lab)
+                },
                 "languages": self.experiment.languages,
             }
         )
@@ -375,7 +379,7 @@ class Plan:
     def code_of_architecture(self, variant_id: str) -> list[str]:
         """Modules that opening the artifact loads by name: a file of weights needs its architecture."""
         variant = self.variants[variant_id]
-        framework = variant.method.makes
+        framework = variant.method.makes.partition("-")[0]
         return [architecture_module(variant.architecture, framework)] if framework in FRAMEWORKS_OF_WEIGHTS else []
 
     def code_of_method(self, variant_id: str) -> list[str]:

@@ -53,7 +53,7 @@ class Change:
     @property
     def verdict(self) -> str:
         """``better``, ``worse`` or ``noise`` when all seeds say so, else ``mixed``."""
-        return next((verdict for verdict, seeds in self.verdicts.items() if seeds == self.seeds), "mixed")
+        return shared(self.verdicts, self.seeds)
 
 
 @dataclass(frozen=True)
@@ -264,3 +264,132 @@ class Shift:
         """The quality of a JPEG codec; None for the originals."""
         digits = self.codec.removeprefix("jpeg")
         return int(digits) if digits.isdigit() else None
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Mean IoU of a variant on the test split, in percent, its mean over the seeds.
+
+    ``low`` and ``high`` are means of the seeds' 95 % bounds, which are those of the images; ``lowest`` and ``highest``
+    are the seeds themselves.
+    """
+
+    variant: str
+    miou_percent: float
+    low: float
+    high: float
+    lowest: float
+    highest: float
+    pixel_accuracy_percent: float
+    seeds: int
+    images: int
+    pixels: int
+
+
+@dataclass(frozen=True)
+class OverlapChange:
+    """A variant against a reference over seeds, by mean IoU: ``verdicts`` counts better, worse and noise.
+
+    ``low`` and ``high`` are the 95 % interval of the mean difference.
+    """
+
+    variant: str
+    reference: str
+    difference_points: float
+    low: float
+    high: float
+    agreement_percent: float
+    seeds: int
+    verdicts: Mapping[str, int]
+
+    @property
+    def verdict(self) -> str:
+        """``better``, ``worse`` or ``noise`` when all seeds say so, else ``mixed``."""
+        return shared(self.verdicts, self.seeds)
+
+
+@dataclass(frozen=True)
+class ClassOverlap:
+    """IoU of one class, in percent; ``share_percent`` of the labelled test pixels are of it."""
+
+    name: str
+    share_percent: float
+    iou_percent: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Merit:
+    """What a variant costs and what its mean IoU makes of that, means over the seeds; None where it is not defined.
+
+    ``cost`` is in (10⁹ FLOPs)² × (10⁶ bytes)², ``merit`` is the cost over the mean IoU above 0.65. ``condition`` is
+    ``defined``, ``ill_conditioned`` or ``undefined``, the worst of the seeds. What is against ``baseline`` ends in
+    ``ratio`` or ``points``; ``verdicts`` counts better, worse and noise by mean IoU, ``fronts`` the seeds in which
+    no other variant costs less and overlaps more.
+    """
+
+    variant: str
+    baseline: str
+    is_root: bool
+    gflops: float
+    model_mb: float
+    cost: float
+    miou_percent: float
+    miou_low: float
+    miou_high: float
+    validation_miou_percent: float | None
+    merit: float | None
+    merit_low: float | None
+    merit_high: float | None
+    condition: str
+    cost_ratio: float
+    miou_points: float
+    miou_points_low: float
+    miou_points_high: float
+    verdicts: Mapping[str, int]
+    merit_ratio: float | None
+    merit_ratio_low: float | None
+    merit_ratio_high: float | None
+    seeds: int
+    fronts: int
+
+    @property
+    def verdict(self) -> str:
+        """``better``, ``worse`` or ``noise`` when all seeds say so, else ``mixed``."""
+        return shared(self.verdicts, self.seeds)
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether any seed falls short of the baseline beyond the noise."""
+        return self.verdicts.get("worse", 0) > 0
+
+
+@dataclass(frozen=True)
+class Separable:
+    """Depthwise separable convolutions of a network, and what regular ones of the same shapes would multiply.
+
+    ``least`` and ``most``: how many times as many multiply-accumulates a single one would take.
+    """
+
+    convolutions: int
+    macs: int
+    regular_macs: int
+    network_macs: int
+    least: float
+    most: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times as many multiply-accumulates the regular convolutions would take."""
+        return self.regular_macs / self.macs
+
+    @property
+    def network_ratio(self) -> float:
+        """How many times as many the whole network would take with them."""
+        return (self.network_macs - self.macs + self.regular_macs) / self.network_macs
+
+
+def shared(verdicts: Mapping[str, int], seeds: int) -> str:
+    """Return the verdict that all seeds share, else ``mixed``."""
+    return next((verdict for verdict, count in verdicts.items() if count == seeds), "mixed")

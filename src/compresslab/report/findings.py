@@ -12,19 +12,20 @@ from compresslab.report.facts import BreakEven, Change, HardestClass, LayerError
 from compresslab.report.findings_costs import CostFindings
 from compresslab.report.findings_published import PublishedFindings
 from compresslab.report.findings_quantized import QuantizationFindings
+from compresslab.report.findings_segmentation import SegmentationFindings
 from compresslab.report.findings_speed import SpeedFindings
 from compresslab.report.lookup import records
 from compresslab.report.paired import mean_difference
 
 
-class Findings(SpeedFindings, CostFindings, PublishedFindings, QuantizationFindings):
+class Findings(SpeedFindings, CostFindings, PublishedFindings, QuantizationFindings, SegmentationFindings):
     """Facts of one lab, by the names that ``Lookup`` knows."""
 
     @property
     def variants(self) -> list[str]:
         """Every variant that was scored, in the configuration's order."""
         scores = self._evidence.table("scores")
-        return [] if scores is None else list(dict.fromkeys(self._names.of(scores)))
+        return self.segmented if scores is None else list(dict.fromkeys(self._names.of(scores)))
 
     def score(self, variant: str) -> Score | None:
         """Accuracy of a variant."""

@@ -103,6 +103,10 @@ def _facts(lab: Evidence, language: Language) -> list[Fact]:
     best, smallest = found.best(), found.smallest()
     if best and (score := found.score(best)):
         facts.append(Fact(language("index.best"), f"{UNITS['percent'].full(score.mean)} ({best})"))
+    if overlap := found.best_overlap():
+        facts.append(
+            Fact(language("index.best_miou"), f"{UNITS['percent'].full(overlap.miou_percent)} ({overlap.variant})")
+        )
     if smallest and (size := found.size(smallest)):
         facts.append(Fact(language("index.smallest"), f"{UNITS['bytes'].full(size.stored_bytes)} ({smallest})"))
     return facts

@@ -189,7 +189,14 @@ def _kept_epochs(evidence: Evidence, language: Language, fresh: bool) -> Sheet |
     rows = table[table["kept"]].assign(total_s=groups["epoch_s"].transform("sum"))
     builder = Builder(language).code("variant", variant_names(rows)).numbers("seed", rows["seed"], count)
     builder.numbers("epoch", rows["epoch"], count)
-    for column in ("train_loss", "train_accuracy_percent", "validation_loss", "validation_accuracy_percent", "total_s"):
+    scored = "accuracy" if rows["validation_miou_percent"].isna().all() else "miou"
+    for column in (
+        "train_loss",
+        f"train_{scored}_percent",
+        "validation_loss",
+        f"validation_{scored}_percent",
+        "total_s",
+    ):
         builder.numbers(column, rows[column])
     return builder.sheet()
 

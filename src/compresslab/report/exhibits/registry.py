@@ -21,6 +21,18 @@ from compresslab.report.exhibits.quality import (
     sensitivity,
     training,
 )
+from compresslab.report.exhibits.segmentation import (
+    class_iou,
+    label_map,
+    merit,
+    networks,
+    overlap_comparisons,
+    pixels,
+    quantization,
+    recipes,
+    search,
+    segmentation,
+)
 from compresslab.report.exhibits.sheets import Sheet
 from compresslab.report.exhibits.speed import audit, engines, frameworks, latency, same_engine, skipped, speed, start
 from compresslab.report.exhibits.studies import architecture_costs, codec_shift, convolutions, training_steps
@@ -46,5 +58,17 @@ SHEETS: dict[str, Callable[..., Sheet | None]] = {
         compression,
         *(latency, start, speed, audit, skipped, claims, leads, host),
         *(architecture_costs, convolutions, training_steps, codec_shift),
+        *(
+            pixels,
+            label_map,
+            networks,
+            recipes,
+            segmentation,
+            class_iou,
+            overlap_comparisons,
+            quantization,
+            merit,
+            search,
+        ),
     )
 }
