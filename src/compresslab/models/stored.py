@@ -2,7 +2,7 @@
 
 The file's string metadata holds ``architecture`` (a module of the framework's own package of architectures),
 ``image_shape``, ``arguments`` (of the architecture's ``build``), ``preprocessing`` and ``classes``, all but the first
-as JSON, and ``framework`` where that is not PyTorch.
+as JSON, ``framework`` where that is not PyTorch in float, and ``quantization`` where it is quantized.
 """
 
 import importlib
@@ -10,7 +10,7 @@ import json
 import pkgutil
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -38,6 +38,8 @@ class Description:
     preprocessing: Preprocessing
     classes: tuple[str, ...]
     arguments: Mapping[str, Any]
+    quantization: Mapping[str, Any] = field(default_factory=dict)
+    """How the architecture was quantized; empty for a network in float."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,12 @@ class Architectures:
 
         Raises ArtifactError, naming the architectures there are, when there is no such one.
         """
-        names = sorted({module.name for module in pkgutil.iter_modules(self.package.__path__)} - self.others)
+        modules = {module.name for module in pkgutil.iter_modules(self.package.__path__)} - self.others
+        names = sorted(name.replace("_", "-") for name in modules)
         if architecture not in names:
             known = ", ".join(names)
             raise ArtifactError(f"there is no {self.framework} architecture {architecture!r}; there are: {known}")
-        module = importlib.import_module(f"{self.package.__name__}.{architecture}")
+        module = importlib.import_module(f"{self.package.__name__}.{architecture.replace('-', '_')}")
         return module.build(tuple(image_shape), classes, **arguments)
 
 
@@ -72,6 +75,8 @@ def write(path: Path, tensors: Tensors, description: Description, framework: str
     }
     if framework != TORCH:
         metadata["framework"] = framework
+    if description.quantization:
+        metadata["quantization"] = canonical_json(dict(description.quantization))
     with written_whole(path) as temporary:
         temporary.write_bytes(_with_sorted_header(to_safetensors(dict(tensors), metadata)))
 
@@ -91,6 +96,7 @@ def read(path: Path, framework: str = TORCH) -> tuple[Description, dict[str, np.
             preprocessing=Preprocessing.from_json(json.loads(metadata["preprocessing"])),
             classes=tuple(json.loads(metadata["classes"])),
             arguments=json.loads(metadata["arguments"]),
+            quantization=json.loads(metadata.get("quantization", "{}")),
         )
     except (KeyError, ValueError) as error:
         raise ArtifactError(

@@ -16,7 +16,8 @@ from compresslab.models.errors import ArtifactError
 
 __all__ = ["ArtifactError", "TorchModel", "build", "load", "save"]
 
-_ARCHITECTURES = stored.Architectures("PyTorch", architectures, frozenset({"artifact", "layers"}))
+_NO_ARCHITECTURES = frozenset({"artifact", "layers", "eager_quantization", "eager_artifact", "pt2e_artifact"})
+_ARCHITECTURES = stored.Architectures("PyTorch", architectures, _NO_ARCHITECTURES)
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,79 @@ that belongs to it.
 
 import torch
 from torch import nn
-
-_PART_OF_THE_LAYER_BEFORE = (nn.BatchNorm1d, nn.BatchNorm2d)
-NO_LAYER = (nn.Flatten, nn.Unflatten, nn.Dropout, nn.Dropout2d, nn.Identity)
-"""Modules that compute nothing when a network is used: reshaping and dropout."""
+from torch.nn import functional
 
 
 class Addition(nn.Module):
-    """The sum that ends a residual block, as a layer with a name of its own."""
+    """The sum that ends a residual block or joins a skip connection, as a layer with a name of its own."""
 
     def forward(self, residual: torch.Tensor, shortcut: torch.Tensor) -> torch.Tensor:
         """Add two tensors of one shape."""
         return residual + shortcut
+
+
+class Multiplication(nn.Module):
+    """The product that weighs the channels of a feature map, as a layer with a name of its own."""
+
+    def forward(self, features: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """Multiply features (N, C, H, W) with weights (N, C, 1, 1)."""
+        return features * weights
+
+
+class Concatenation(nn.Module):
+    """Feature maps one behind the other along their channels, as a layer with a name of its own."""
+
+    def forward(self, *features: torch.Tensor) -> torch.Tensor:
+        """Join feature maps (N, C, H, W) that differ in C alone."""
+        return torch.cat(features, dim=1)
+
+
+class Padding(nn.Module):
+    """Zeros around a feature map, as many as it takes to the size of another one."""
+
+    def forward(self, features: torch.Tensor, larger: torch.Tensor) -> torch.Tensor:
+        """Give ``features`` (N, C, H, W) the height and width of ``larger``; of an odd number, one more goes last.
+
+        Features of that size already come back themselves.
+        """
+        down, right = (wanted - given for wanted, given in zip(larger.shape[-2:], features.shape[-2:], strict=True))
+        if (down, right) == (0, 0):
+            return features
+        return functional.pad(features, (right // 2, right - right // 2, down // 2, down - down // 2))
+
+
+class Cropping(nn.Module):
+    """A feature map without the rows and columns at its end that another one does not have."""
+
+    def forward(self, features: torch.Tensor, smaller: torch.Tensor) -> torch.Tensor:
+        """Give ``features`` (N, C, H, W) the height and width of ``smaller``.
+
+        Features of that size already come back themselves.
+        """
+        height, width = smaller.shape[-2:]
+        if features.shape[-2:] == (height, width):
+            return features
+        return features[..., :height, :width]
+
+
+class Spreading(nn.Module):
+    """One value per channel, repeated over the size of a feature map."""
+
+    def forward(self, values: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        """Repeat ``values`` (N, C, 1, 1) over the height and width of ``features``."""
+        return values.expand(-1, -1, *features.shape[-2:])
+
+
+JOINTS = (Addition, Multiplication, Concatenation, Padding, Cropping, Spreading)
+"""What networks compute between their layers of weights, as modules: an export, a counter and a quantizer see names."""
+
+NO_LAYER = (
+    *(nn.Flatten, nn.Unflatten, nn.Dropout, nn.Dropout2d, nn.Identity, nn.ModuleList),
+    *(Padding, Cropping, Spreading),
+)
+"""Modules that compute nothing when a network is used: reshaping, padding, dropout, and a list that holds none."""
+
+_PART_OF_THE_LAYER_BEFORE = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
 def layer_outputs(module: nn.Module) -> dict[str, str]:
