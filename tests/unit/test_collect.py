@@ -1,13 +1,18 @@
 """Tables: one form, deterministic bytes, and nothing outside the schema."""
 
+import argparse
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from compresslab.measure.predictions import Predictions
+from compresslab.artifacts import write_json
+from compresslab.measure.label_maps import LabelMaps, write_label_maps
+from compresslab.measure.predictions import Predictions, write_predictions
 from compresslab.measure.scores import confusion, score, score_by_class
+from compresslab.stages.answers import SCORED
+from compresslab.stages.command import Job
 from compresslab.tables.collect import collect_lab, identified, merge_labs, read_piece, read_table, write_table
 from compresslab.tables.comparisons import compare
 from compresslab.tables.schemas import TABLES, column_kind, table
@@ -69,6 +74,82 @@ def test_a_comparison_fits_its_table(tmp_path):
     written = read_table(tmp_path / "comparisons.csv")
     assert written["reference"].tolist() == ["numpy-fp32"]
     assert written["mcnemar_p"].item() == pytest.approx(row["mcnemar_p"].item(), rel=1e-9)
+
+
+def job_over(run, task, *rows):
+    """A job that collects the variants ``rows``: name, reference or None, and whether it is weighed."""
+    variants = [
+        {"model": "net", "variant": name, "training": not name.endswith("int8"), "weighed": weighed,
+         "compared_with": {reference: f"a-lab/net/{reference}"} if reference else {}}
+        for name, reference, weighed in rows
+    ]  # fmt: skip
+    spec = {"lab": "a-lab", "task": task, "seeds": [0, 1], "baseline": "net/torch-fp32", "variants": variants}
+    return Job(argparse.Namespace(run=run), spec)
+
+
+def collected(folder, job, classes):
+    collect_lab(folder, SCORED[job.spec["task"]](job, classes))
+    return {name: read_table(folder / f"{name}.csv") for name in TABLES}
+
+
+def test_a_lab_of_classifications_fills_its_own_tables(tmp_path):
+    job = job_over(tmp_path, "classification", ("torch-fp32", None, True), ("onnx-int8", "torch-fp32", True))
+    for number, (name, seed) in enumerate((name, seed) for name in ("torch-fp32", "onnx-int8") for seed in (0, 1)):
+        write_predictions(tmp_path / f"predictions/a-lab/net/{name}/seed-{seed}.npz", predictions(number))
+    tables = collected(tmp_path / "tables", job, ("a", "b", "c"))
+    filled = {"scores": 4, "scores_by_class": 12, "confusion": 36, "comparisons": 2}
+    assert {name: len(table) for name, table in tables.items() if len(table)} == filled
+    again = compare(predictions(2), predictions(0))
+    assert tables["comparisons"]["mcnemar_p"].iloc[0] == pytest.approx(again["mcnemar_p"], rel=1e-9)
+
+
+def maps(wrong):
+    """Answers to four images of which the first ``wrong`` pixels of the first row are answered as the other class."""
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 2, (4, 8, 8)).astype(np.uint8)
+    labels[generator.random(labels.shape) < 0.1] = 255
+    answers = np.where(labels == 255, 0, labels)
+    answers[:, 0, :wrong] = 1 - answers[:, 0, :wrong]
+    return LabelMaps(answers.astype(np.uint8), labels, np.arange(4))
+
+
+@pytest.fixture
+def segmented_run(tmp_path):
+    """A run of a float network, one that simulates integers, and the integer one, whose answers differ by seed."""
+    for name, wrong in (("torch-fp32", 2), ("torch-qat", 3), ("torch-int8", 4)):
+        for seed in (0, 1):
+            write_label_maps(tmp_path / f"predictions/a-lab/net/{name}/seed-{seed}.npz", maps(wrong + seed))
+            if name != "torch-int8":
+                curve = "epoch,validation_miou_percent,kept\n1,70.5,False\n2,80.5,True\n3,75.5,False\n"
+                path = tmp_path / f"models/a-lab/net/{name}/seed-{seed}/training.csv"
+                path.parent.mkdir(parents=True)
+                path.write_text(curve, encoding="utf-8")
+    for name, stored in (("torch-fp32", 4_000_000), ("torch-int8", 1_000_000)):
+        write_json(tmp_path / f"costs/a-lab/net/{name}.json", {"totals": {"flops": 10**9, "stored_bytes": stored}})
+    return tmp_path
+
+
+def test_a_lab_of_segmentations_fills_its_own_tables_and_weighs_no_simulation(segmented_run):
+    job = job_over(
+        segmented_run,
+        "segmentation",
+        ("torch-fp32", None, True),
+        ("torch-qat", "torch-fp32", False),
+        ("torch-int8", "torch-qat", True),
+    )
+    tables = collected(segmented_run / "tables", job, ("road", "sky"))
+    filled = {"segmentation": 6, "segmentation_by_class": 12, "segmentation_confusion": 24}
+    filled |= {"segmentation_comparisons": 4, "figure_of_merit": 4}
+    assert {name: len(table) for name, table in tables.items() if len(table)} == filled
+    merits = tables["figure_of_merit"]
+    assert merits["variant"].tolist() == ["torch-fp32", "torch-fp32", "torch-int8", "torch-int8"]
+    assert merits["cost_to_baseline_ratio"].tolist() == [1, 1, 1 / 16, 1 / 16]
+    # The integer network was converted, not trained: what its parent validated is not its own.
+    assert merits["validation_miou_percent"].tolist()[:2] == [80.5, 80.5]
+    assert merits["validation_miou_percent"].isna().tolist() == [False, False, True, True]
+    scored = tables["segmentation"].set_index(["variant", "seed"])["miou_percent"]
+    lost = tables["segmentation_comparisons"].set_index(["variant", "seed"])["miou_difference_points"]
+    assert lost["torch-int8", 1] == pytest.approx(scored["torch-int8", 1] - scored["torch-qat", 1])
 
 
 def latency_row(**changes):
@@ -171,12 +252,13 @@ def test_every_number_names_its_unit_or_is_a_plain_count(name):
     }
     plain |= {"flops", "learning_rate", "train_loss", "validation_loss", "mean_loss", "mcnemar_p", "max_abs_difference"}
     plain |= {"only_reference_correct", "only_variant_correct", "probe_images", "bytes_per_image", "loss_increase"}
-    plain |= {"kernel", "input_channels", "output_channels", "map_size"}
+    plain |= {"kernel", "input_channels", "output_channels", "map_size", "pixels", "gflops"}
     plain |= {
         f"{quantity}_by_{way}" for quantity in ("parameters", "macs") for way in ("formula", "counter", "library")
     }
     plain |= {f"{side}_{quantity}" for side in ("regular", "separable") for quantity in ("parameters", "macs")}
     units = ("_percent", "_points", "_bytes", "_ms", "_s", "_db", "_ratio", "_ratio_low", "_ratio_high")
+    units += ("_mb", "_gflops2_mb2")
     if name == "claims":  # its unit is a column
         return
     for column in table(name).columns:
