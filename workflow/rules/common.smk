@@ -331,3 +331,7 @@ onstart:
     jobs = Counter(job.rule.name for job in workflow.dag.needrun_jobs() if job.rule.name != "all")
     for line in summary(EXPERIMENT, jobs, typical_seconds(), workflow.cores or 1):
         print(line, file=sys.stderr)
+    # Every look at the ready jobs makes Snakemake 9.27 look again a second later, for the sake of its limit of 100 jobs
+    # a second, and so does that look: after 300 jobs they keep a core busy. One machine has no rate to limit.
+    if workflow.local_exec:
+        workflow.scheduler.job_rate_limiter = None
