@@ -70,6 +70,7 @@ class LabLimits(Limits):
     calls: int | None = Field(None, ge=10, description="Timed single-image calls per cell.")
     seconds: float | None = Field(None, gt=0, description="Seconds of timed single-image calls per cell.")
     warmup_calls: int | None = Field(None, ge=1, description="Calls before timing.")
+    offline_batch: int | None = Field(None, ge=1, description="Images per batch of the throughput measurement.")
     offline_images: int | None = Field(None, ge=1, description="Images of the throughput measurement.")
 
 

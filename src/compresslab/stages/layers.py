@@ -5,6 +5,10 @@ from pathlib import Path
 from compresslab.stages.command import parser, running
 
 CHUNK = 64
+"""Images that are traced at once, if they are small."""
+
+CHUNK_PIXELS = CHUNK * 32 * 32
+"""Pixels that are traced at once: all layers of a U-Net, of both sides, take 2 GB for a single street scene."""
 
 
 def main() -> None:
@@ -24,7 +28,8 @@ def main() -> None:
         images = calibration_images(options.data, spec["images"]).images
         variant = open_engine(spec["engine"], options.model, options.threads)
         reference = open_engine(spec["reference_engine"], options.reference, options.threads)
-        chunks = (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))
+        chunk = min(CHUNK, max(1, CHUNK_PIXELS // (images.shape[1] * images.shape[2])))
+        chunks = (images[start : start + chunk] for start in range(0, len(images), chunk))
         errors = layer_errors((reference.trace(chunk), variant.trace(chunk)) for chunk in chunks)
         errors.insert(0, "reference", spec["reference"])
         write_text(options.out, errors.to_csv(index=False, lineterminator="\n", float_format="%.10g"))
