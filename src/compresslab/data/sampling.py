@@ -5,11 +5,12 @@ NumPy promises that its bit generators never change their stream, but makes no s
 raw stream.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 import numpy as np
 
+_WORDS_AT_ONCE = 256  # one by one, the way through NumPy would take longer than drawing
 _T = TypeVar("_T")
 
 
@@ -29,10 +30,11 @@ class Dice:
 
     def __init__(self, seed: int, number: int) -> None:
         self._stream = np.random.PCG64([seed, number])
+        self._words = self._taken()
 
     def between(self, low: float, high: float) -> float:
         """Draw a number from [low, high)."""
-        return low + (high - low) * ((int(self._stream.random_raw()) >> 11) * 2.0**-53)
+        return low + (high - low) * ((next(self._words) >> 11) * 2.0**-53)
 
     def happens(self, chance: float) -> bool:
         """Say whether something happens that has this chance."""
@@ -46,3 +48,7 @@ class Dice:
         """Draw numbers from [0, 1): float32 of a shape."""
         words = self._stream.random_raw(int(np.prod(shape)))
         return ((words >> np.uint64(40)) * np.float32(2.0**-24)).astype(np.float32).reshape(shape)
+
+    def _taken(self) -> Iterator[int]:
+        while True:
+            yield from self._stream.random_raw(_WORDS_AT_ONCE).tolist()

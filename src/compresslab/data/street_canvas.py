@@ -8,6 +8,7 @@ Only +, -, *, / and the square root are used, each rounded exactly by IEEE 754, 
 bits on every platform.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ Texture = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Brightness, 1 unless changed, of the pixels at x (1, w) and y (h, 1): (h, w)."""
 
 _LABELS = {name: number for number, name in enumerate(CLASSES)} | {"void": VOID}
+_Window = tuple[slice, slice]
+_ZERO, _ONE = np.float32(0), np.float32(1)
 _THINNEST = 0.55  # pixels to each side of a line: thinner ones would fall between the pixels' centres
 
 
@@ -64,22 +67,25 @@ class Canvas:
 
     def disc(self, centre: Point, radius: float, colour: Colour, label: str) -> None:
         """Paint a disc."""
-        self.bar(centre, centre, radius, colour, label)
+        radius = max(radius, _THINNEST / self.height)
+        window = self._window((centre,), radius)
+        if window is not None:
+            self._paint(window, self._to_point(window, centre) - np.float32(radius), colour, label)
 
     def bar(self, start: Point, end: Point, radius: float, colour: Colour, label: str) -> None:
         """Paint a thick line with round ends."""
         radius = max(radius, _THINNEST / self.height)
         window = self._window((start, end), radius)
         if window is not None:
-            self._paint(window, self._to_line(window, start, end) - radius, colour, label)
+            self._paint(window, self._to_line(window, start, end) - np.float32(radius), colour, label)
 
     def ring(self, centre: Point, radius: float, thickness: float, colour: Colour, label: str) -> None:
         """Paint a circle's line."""
         half = max(thickness / 2, _THINNEST / self.height)
         window = self._window((centre,), radius + half)
         if window is not None:
-            distance = self._to_line(window, centre, centre)
-            self._paint(window, np.abs(distance - np.float32(radius)) - np.float32(half), colour, label)
+            beside = np.abs(self._to_point(window, centre) - np.float32(radius))
+            self._paint(window, beside - np.float32(half), colour, label)
 
     def box(self, left: float, top: float, right: float, bottom: float, colour: Colour, label: str) -> None:
         """Paint an upright rectangle."""
@@ -98,7 +104,7 @@ class Canvas:
         farthest = np.full((y.shape[0], x.shape[1]), -np.inf, np.float32)
         for (x0, y0), (x1, y1) in zip(corners, (*corners[1:], corners[0]), strict=True):
             dx, dy = (x1 - x0, y1 - y0) if turn > 0 else (x0 - x1, y0 - y1)
-            length = np.sqrt(dx * dx + dy * dy)
+            length = math.sqrt(dx * dx + dy * dy)
             if length > 0:
                 outside = (x - np.float32(x0)) * np.float32(dy / length) - (y - np.float32(y0)) * np.float32(
                     dx / length
@@ -112,44 +118,56 @@ class Canvas:
         if window is not None:
             self.picture[window] *= np.float32(brightness)
 
-    def _to_line(self, window: tuple[slice, slice], start: Point, end: Point) -> np.ndarray:
-        """Distance of every pixel's centre to a line: (h, w)."""
-        (x0, y0), (x1, y1) = start, end
-        dx, dy = np.float32(x1 - x0), np.float32(y1 - y0)
-        x, y = self.x[:, window[1]] - np.float32(x0), self.y[window[0]] - np.float32(y0)
-        along = np.clip((x * dx + y * dy) / (dx * dx + dy * dy + np.float32(1e-12)), 0, 1)
-        across, down = x - along * dx, y - along * dy
-        return np.sqrt(across * across + down * down)
+    def _to_point(self, window: _Window, point: Point) -> np.ndarray:
+        """Distance of every pixel's centre to a point: (h, w)."""
+        x, y = self.x[:, window[1]] - np.float32(point[0]), self.y[window[0]] - np.float32(point[1])
+        return np.sqrt(x * x + y * y)
 
-    def _window(self, points: Sequence[Point], margin: float) -> tuple[slice, slice] | None:
+    def _to_line(self, window: _Window, start: Point, end: Point) -> np.ndarray:
+        """Distance of every pixel's centre to a line of some length: (h, w)."""
+        x, y = self.x[:, window[1]] - np.float32(start[0]), self.y[window[0]] - np.float32(start[1])
+        dx, dy = end[0] - start[0], end[1] - start[1]
+        square = dx * dx + dy * dy
+        along = x * np.float32(dx / square) + y * np.float32(dy / square)
+        np.minimum(np.maximum(along, _ZERO, out=along), _ONE, out=along)
+        across, down = x - along * np.float32(dx), y - along * np.float32(dy)
+        across *= across
+        down *= down
+        across += down
+        return np.sqrt(across, out=across)
+
+    def _window(self, points: Sequence[Point], margin: float) -> _Window | None:
         """Return the rows and columns that a part can touch, or None when it is out of sight."""
-        (left, right), (top, bottom) = ((min(axis), max(axis)) for axis in zip(*points, strict=True))
         scale, reach = self.height, margin * self.height + 1
-        rows = slice(_pixel(top * scale - reach, self.height), _pixel(bottom * scale + reach + 1, self.height))
-        columns = slice(_pixel(left * scale - reach, self.width), _pixel(right * scale + reach + 1, self.width))
+        columns, rows = (
+            slice(
+                int(max(min(axis) * scale - reach, 0)),
+                int(max(min(max(axis) * scale + reach + 1, end), 0)),
+            )
+            for axis, end in zip(zip(*points, strict=True), (self.width, self.height), strict=True)
+        )
         seen = rows.start < rows.stop and columns.start < columns.stop
         return (rows, columns) if seen else None
 
     def _paint(
         self,
-        window: tuple[slice, slice],
+        window: _Window,
         outside: np.ndarray,
         colour: Colour,
         label: str,
         texture: Texture | None = None,
     ) -> None:
         """Mix a colour in where ``outside``, the distance to the edge in heights of the picture, is negative."""
-        cover = np.clip(0.5 - outside * np.float32(self.height), 0, 1)[..., np.newaxis]
+        cover = np.float32(0.5) - outside * np.float32(self.height)
+        cover = np.minimum(np.maximum(cover, _ZERO, out=cover), _ONE, out=cover)[..., np.newaxis]
         paint = np.array(colour, np.float32)
         if texture is not None:
             paint = paint * texture(self.x[:, window[1]], self.y[window[0]])[..., np.newaxis]
         part = self.picture[window]
-        part += cover * (paint - part)
+        change = paint - part
+        change *= cover
+        part += change
         self.mask[window][outside < 0] = self.number(label)
-
-
-def _pixel(place: float, end: int) -> int:
-    return int(min(max(place, 0.0), float(end)))
 
 
 def _doubled_area(corners: Sequence[Point]) -> float:

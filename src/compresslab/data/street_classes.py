@@ -4,7 +4,7 @@ The classes are Cityscapes' categories (Cordts et al., CVPR 2016), of which "fla
 since a car may drive on one of them only.
 """
 
-from compresslab.data.label_maps import VOID_NAME, PublishedLabel
+from compresslab.data.published_masks import VOID_NAME, PublishedLabel
 
 CLASSES = ("road", "sidewalk", "construction", "object", "nature", "sky", "human", "vehicle")
 """In the order of the labels."""

@@ -44,6 +44,7 @@ _GLASS: Colour = (0.2, 0.26, 0.32)
 _TYRE: Colour = (0.06, 0.06, 0.07)
 _LAMP: Colour = (0.85, 0.15, 0.1)
 _BRIGHT: Colour = (0.9, 0.88, 0.8)
+_TALL = 2.0  # metres; a car that is higher has upright windows
 
 
 class Street:
@@ -130,18 +131,18 @@ def tree(street: Street, right: float, away: float) -> None:
     leaves = street.tinted(_LEAVES)
     trunk = street.camera.length(dice.between(0.12, 0.22), away)
     canvas.bar(place(right, 0, away), place(right, height, away), trunk, street.seen(_TRUNK, away), "nature")
-    for number in range(9):
-        size = crown * dice.between(0.45, 0.8)
+    for number in range(6):
+        size = crown * dice.between(0.5, 0.85)
         moved = right + crown * dice.between(-0.75, 0.75)
-        up = height + crown * (number / 8 - 0.5) * 1.6
-        colour = street.seen(leaves, away, 0.7 + 0.06 * number)
+        up = height + crown * (number / 5 - 0.5) * 1.6
+        colour = street.seen(leaves, away, 0.7 + 0.09 * number)
         canvas.disc(place(moved, up, away), street.camera.length(size, away), colour, "nature")
 
 
 def bush(street: Street, right: float, away: float) -> None:
     """A bush: discs near the ground."""
     leaves, length = street.tinted(_LEAVES), street.camera.length
-    for number in range(4):
+    for number in range(3):
         size = street.dice.between(0.4, 0.9)
         centre = street.camera.place(right + street.dice.between(-0.9, 0.9), 0.7 * size, away)
         street.canvas.disc(centre, length(size, away), street.seen(leaves, away, 0.75 + 0.1 * number), "nature")
@@ -251,9 +252,10 @@ def car(street: Street, right: float, away: float) -> None:
     belt = 0.62 * high
     low, far = 0.28, away + long
     body = (place(edge, low, away), place(edge, belt, away), place(edge, belt, far), place(edge, low, far))
+    slant = 0.0 if high > _TALL else 0.1 * long
     roof = (
         place(edge, belt, away),
-        place(edge, high, away + 0.1 * long),
+        place(edge, high, away + slant),
         place(edge, high, far),
         place(edge, belt, far),
     )
@@ -279,7 +281,7 @@ def _back(street: Street, right: float, away: float, size: tuple[float, float], 
             _TYRE,
             "vehicle",
         )
-    roof = 0.92 if high > 2 else 0.74
+    roof = 1.0 if high > _TALL else 0.74
     cabin = ((x - half, belt), (x - roof * half, top), (x + roof * half, top), (x + half, belt))
     canvas.plate(cabin, colour, "vehicle")
     glass = belt - 0.85 * (belt - top)

@@ -236,8 +236,8 @@ def _fronts(street: Street, front: float) -> None:
         if kind == "house":
             wall(street, front, near, far, dice.between(4.5, 14))
         if kind in ("fence", "trees"):
-            for step in range(3):
-                away = far - (far - near) * (step + 0.5) / 3
+            for step in range(2):
+                away = far - (far - near) * (step + 0.5) / 2
                 (tree if dice.happens(0.7) else bush)(street, outside, max(away, 4.0))
         if kind == "fence":
             fence(street, front, near, far)
