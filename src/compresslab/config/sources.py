@@ -77,7 +77,7 @@ def from_command_line(config: Mapping[str, Any]) -> Settings:
 def _plain(node: Any, path: tuple[str | int, ...], file: str, places: dict[tuple[str | int, ...], str]) -> Any:
     if isinstance(node, CommentedMap):
         for key in node:
-            places[(*path, key)] = f"{file}:{node.lc.key(key)[0] + 1}"
+            places[(*path, key)] = f"{file}:{_line(node, key)}"
         return {key: _plain(value, (*path, key), file, places) for key, value in node.items()}
     if isinstance(node, CommentedSeq):
         for index in range(len(node)):
@@ -89,6 +89,13 @@ def _plain(node: Any, path: tuple[str | int, ...], file: str, places: dict[tuple
         if isinstance(node, plain):
             return plain(node)
     return node
+
+
+def _line(node: CommentedMap, key: Any) -> int:
+    """The line of a key, counted from 1: its own, or that in the block which `<<` merged in."""
+    if key in node.lc.data:
+        return int(node.lc.data[key][0]) + 1
+    return next(_line(merged, key) for merged in node.merge if key in merged)
 
 
 def _mark(node: Any, path: tuple[str | int, ...], places: dict[tuple[str | int, ...], str]) -> None:
