@@ -395,7 +395,7 @@ def test_a_mistake_in_an_overlay_is_told_with_the_overlays_line(tmp_path: Path) 
 def test_a_mistake_in_a_merged_block_is_told_with_the_line_of_that_block(tmp_path: Path) -> None:
     merged = VALID.replace("benchmark:\n", "benchmark:\n  <<: {\n    hots: other,\n    calls: 77}\n", 1)
     line = merged.splitlines().index("    hots: other,") + 1
-    with pytest.raises(ConfigurationError, match=rf"config\.yaml:{line}: benchmark\.hots: unknown key"):
+    with pytest.raises(ConfigurationError, match=rf"yaml:{line}: benchmark\.hots: unknown key"):
         experiment(tmp_path, merged)
     repaired = experiment(tmp_path, merged.replace("    hots: other,\n", ""))
     assert repaired.benchmark.calls == 77
