@@ -7,7 +7,7 @@ between operators, ``QuantizeLinear`` and ``DequantizeLinear`` hold nothing, and
 quantized takes the bytes of its code.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -280,27 +280,39 @@ def _macs(graph: Graph, node: NodeProto) -> int:
 
 def _buffers(graph: Graph) -> dict[str, str]:
     """Name for every activation the tensor that first used its memory."""
-    readers: dict[str, int] = {}
-    for node in graph.nodes:
-        for name in node.input:
-            readers[name] = readers.get(name, 0) + 1
+    last_read = {name: step for step, node in enumerate(graph.nodes) for name in node.input}
+    last_read.update(dict.fromkeys(graph.outputs, len(graph.nodes)))
     buffer_of = {name: name for name in graph.inputs}
-    for node in graph.nodes:
+    for step, node in enumerate(graph.nodes):
         sources = graph.activations(node.input)
+        wanted = {buffer for name, buffer in buffer_of.items() if last_read.get(name, step) > step}
         for name in graph.activations(node.output):
-            shared = _shared_source(graph, node, name, sources, lambda source: readers[source] == 1)
-            buffer_of[name] = buffer_of[shared] if shared else name
+            if _is_view(graph, node):
+                buffer_of[name] = buffer_of[sources[0]]
+                continue
+            free = [source for source in sources if buffer_of[source] not in wanted]
+            buffer_of[name] = buffer_of.get(_overwritten(graph, node, free), name)
     return buffer_of
 
 
-def _shared_source(
-    graph: Graph, node: NodeProto, output: str, sources: list[str], read_once: Callable[[str], bool]
-) -> str | None:
-    if node.op_type in VIEWS | QUANTIZERS:
-        return sources[0]
+def _is_view(graph: Graph, node: NodeProto) -> bool:
+    if node.op_type == "Transpose":
+        shape = graph.shape(node.input[0])
+        moved = [axis for axis in _axes(node, len(shape)) if shape[axis] > 1]
+        return moved == sorted(moved)
+    return node.op_type in VIEWS | QUANTIZERS
+
+
+def _overwritten(graph: Graph, node: NodeProto, free: list[str]) -> str:
+    """Return the tensor of ``free`` in whose place an element-wise node writes, or an empty name."""
     if node.op_type not in ELEMENT_WISE:
-        return None
-    return next((name for name in sources if read_once(name) and graph.shape(name) == graph.shape(output)), None)
+        return ""
+    return next((name for name in free if graph.shape(name) == graph.shape(node.output[0])), "")
+
+
+def _axes(node: NodeProto, rank: int) -> list[int]:
+    permutation = next((attribute.ints for attribute in node.attribute if attribute.name == "perm"), None)
+    return list(reversed(range(rank))) if permutation is None else list(permutation)
 
 
 def _constant(node: NodeProto) -> np.ndarray | float | int | list[float] | list[int]:

@@ -11,14 +11,17 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from compresslab.measure.cost import Costs, ImageShape, LayerCost, Storage, sparse_bytes, total
 from compresslab.models.torch.artifact import load
-from compresslab.models.torch.layers import Addition
+from compresslab.models.torch.layers import Addition, Cropping, Multiplication, Padding, Spreading
 
 IN_PLACE = (
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Hardswish, nn.Hardsigmoid),
     *(nn.Sigmoid, nn.Tanh, nn.Dropout, nn.Dropout2d, nn.Identity, nn.Flatten, _BatchNorm),
-    Addition,
+    *(Addition, Multiplication),
 )
 """Modules that need no memory beside their input."""
+
+SIZED = (Padding, Cropping, Spreading)
+"""Modules that read one tensor, and of another one nothing but its size."""
 
 
 def count(path: Path, image_shape: ImageShape) -> Costs:
@@ -47,7 +50,8 @@ class Layers:
         """Add ``module``, which has just been called; ``partial(record, name)`` is a forward hook."""
         parameters = list(module.parameters(recurse=False))
         statistics = [buffer for buffer in module.buffers(recurse=False) if buffer.is_floating_point()]
-        in_place = isinstance(module, IN_PLACE)
+        in_place = isinstance(module, IN_PLACE) or output is inputs[0]
+        read = inputs[:1] if isinstance(module, SIZED) else inputs
         self.costs.append(
             LayerCost(
                 layer=name,
@@ -61,7 +65,7 @@ class Layers:
             )
         )
         if not in_place:
-            self.peak_bytes = max(self.peak_bytes, output.nbytes + sum(tensor.nbytes for tensor in inputs))
+            self.peak_bytes = max(self.peak_bytes, output.nbytes + sum(tensor.nbytes for tensor in read))
 
 
 def count_layers(network: nn.Module, image_shape: ImageShape) -> Layers:

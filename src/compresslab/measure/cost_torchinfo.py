@@ -2,10 +2,12 @@
 
 torchinfo multiplies all parameters of a convolution with its output's pixels, biases included, and gives the
 parameters of a normalization as products. So its products are taken of the network without biases, and of
-convolutions and linear layers alone: the convention of ``measure.cost``.
+convolutions and linear layers alone: the convention of ``measure.cost``. A transposed convolution multiplies every
+pixel of its input, not of its output, with all weights; the library's products are set right by these two sizes.
 """
 
 from copy import deepcopy
+from math import prod
 from typing import Any
 
 import torch
@@ -14,8 +16,8 @@ from torch import nn
 
 from compresslab.measure.cost import ImageShape
 
-COUNTED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
-"""Layers whose products are comparable; torchinfo counts transposed convolutions by their output, not their input."""
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+COUNTED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, *TRANSPOSED)
 
 
 def count_layers(network: nn.Module, image_shape: ImageShape) -> dict[str, tuple[int, int]]:
@@ -28,11 +30,16 @@ def count_layers(network: nn.Module, image_shape: ImageShape) -> dict[str, tuple
     for module in shapes.modules():
         if isinstance(module, COUNTED):
             module.bias = None
-    macs = {
-        name: info.macs if isinstance(info.module, COUNTED) else 0
-        for name, info in _summary(shapes, image_shape).items()
-    }
+    macs = {name: _macs(info) for name, info in _summary(shapes, image_shape).items()}
     return {name: (parameters[name], macs[name]) for name in parameters}
+
+
+def _macs(info: Any) -> int:
+    if not isinstance(info.module, COUNTED):
+        return 0
+    if isinstance(info.module, TRANSPOSED):
+        return int(info.macs) // prod(info.output_size[2:]) * prod(info.input_size[2:])
+    return int(info.macs)
 
 
 def _summary(network: nn.Module, image_shape: ImageShape) -> dict[str, Any]:

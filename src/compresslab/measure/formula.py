@@ -19,7 +19,15 @@ from torch import fx, nn
 from torch.nn import functional
 
 from compresslab.measure.cost import ImageShape
-from compresslab.models.torch.layers import Addition
+from compresslab.models.torch.layers import (
+    JOINTS,
+    Addition,
+    Concatenation,
+    Cropping,
+    Multiplication,
+    Padding,
+    Spreading,
+)
 
 Shape = tuple[int, ...]
 """The shape of one image's tensor, without the batch: (C, H, W) or (features,)."""
@@ -91,7 +99,7 @@ def count_layers(network: nn.Module, image_shape: ImageShape) -> list[LayerFormu
 
 class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, Addition) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, JOINTS) or super().is_leaf_module(m, module_qualified_name)
 
 
 def _trace(network: nn.Module) -> fx.Graph:
@@ -128,9 +136,11 @@ def _function(node: fx.Node, read: Sequence[Shape]) -> Shape:
         case functional.relu | torch.relu | "relu":
             return read[0]
         case torch.cat if _argument(node, 1, "dim", 0) == 1:
-            return (sum(channels for channels, *_ in read), *_common([extents for _, *extents in read]))
+            return _joined(read)
         case torch.flatten | "flatten" if _argument(node, 1, "start_dim", 0) == 1 and len(node.args) < 3:
             return (prod(read[0]),)
+        case torch.transpose | "transpose" if min(axes := _axes(node)) > 0:
+            return _exchanged(read[0], *axes)
     named = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
     raise ValueError(f"{node.name}: compresslab.measure.formula has no formula for the function {named}")
 
@@ -139,11 +149,26 @@ def _argument(node: fx.Node, position: int, name: str, default: int) -> Any:
     return node.args[position] if len(node.args) > position else node.kwargs.get(name, default)
 
 
+def _axes(node: fx.Node) -> tuple[int, int]:
+    return _argument(node, 1, "dim0", 0), _argument(node, 2, "dim1", 0)
+
+
 def _common(shapes: Sequence[Sequence[int]]) -> Shape:
     first, *others = map(tuple, shapes)
     if any(other != first for other in others):
         raise ValueError(f"shapes that go together differ: {', '.join(map(str, [first, *others]))}")
     return first
+
+
+def _joined(shapes: Sequence[Shape]) -> Shape:
+    return (sum(channels for channels, *_ in shapes), *_common([extents for _, *extents in shapes]))
+
+
+def _exchanged(shape: Shape, first: int, second: int) -> Shape:
+    """Exchange two axes, counted with the batch."""
+    extents = [1, *shape]
+    extents[first], extents[second] = extents[second], extents[first]
+    return tuple(extents[1:])
 
 
 def _convolution(module: nn.Conv2d, read: Shape) -> Counted:
@@ -205,6 +230,27 @@ def _adaptive_pooling(module: nn.AdaptiveAvgPool2d, read: Shape) -> Counted:
     return (channels, *(extent if size is None else size for extent, size in zip(extents, wanted, strict=True))), 0, 0
 
 
+def _enlarged(module: nn.Upsample, read: Shape) -> Counted:
+    channels, *extents = read
+    if module.size is not None:
+        return (channels, *_pair(module.size)), 0, 0
+    return (channels, *(int(extent * by) for extent, by in zip(extents, _pair(module.scale_factor), strict=True))), 0, 0
+
+
+def _sized(_module: nn.Module, read: Shape, other: Shape) -> Counted:
+    """Count what has its channels from one map and its size from another."""
+    return (read[0], *other[1:]), 0, 0
+
+
+def _concatenated(_module: Concatenation, *read: Shape) -> Counted:
+    return _joined(read), 0, 0
+
+
+def _weighted(_module: Multiplication, read: Shape, weights: Shape) -> Counted:
+    _common([read, (*weights[:1], *read[1:])])
+    return read, 0, 0
+
+
 def _flattened(module: nn.Flatten, read: Shape) -> Counted:
     if (module.start_dim, module.end_dim) != (1, -1):
         raise ValueError("compresslab.measure.formula flattens everything but the batch, not a part of it")
@@ -253,7 +299,11 @@ _RULES: dict[type[nn.Module], Callable[..., Counted]] = {
     nn.MaxPool2d: _pooling,
     nn.AvgPool2d: _pooling,
     nn.AdaptiveAvgPool2d: _adaptive_pooling,
+    nn.Upsample: _enlarged,
     nn.Flatten: _flattened,
     nn.PReLU: _slopes,
+    Concatenation: _concatenated,
+    Multiplication: _weighted,
+    **dict.fromkeys((Padding, Cropping, Spreading), _sized),
     **dict.fromkeys(_ELEMENT_WISE, _unchanged),
 }
