@@ -16,7 +16,7 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -62,6 +62,15 @@ def archive_problem(path: Path, archive: RemoteArchive) -> str | None:
     return None
 
 
+def archive_content(path: Path, archive: RemoteArchive) -> tuple[int, str]:
+    """Return bytes and ``tree_sha256`` of all kept files of ``path``, an archive or a folder unpacked from one.
+
+    Raises ArchiveError when they are not the published ones and OSError when they cannot be read.
+    """
+    taken = _take(path, archive, None)
+    return sum(size for size, _ in taken.values()), tree_sha256(taken)
+
+
 def unpack(path: Path, archive: RemoteArchive, folder: Path) -> None:
     """Put the wanted files of ``path``, an archive or an unpacked folder, into ``folder``: all of them, or no folder.
 
@@ -77,12 +86,16 @@ def tree_sha256(files: Mapping[str, tuple[int, str]]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _take(path: Path, archive: RemoteArchive, folder: Path | None) -> None:
-    """Read every wanted file, write it below ``folder`` if there is one, and compare all with what was published."""
+def _take(path: Path, archive: RemoteArchive, folder: Path | None) -> dict[str, tuple[int, str]]:
+    """Read every wanted file, write it below ``folder`` if there is one, and compare all with what was published.
+
+    Returns size and SHA-256 of every file by its name.
+    """
     taken: dict[str, tuple[int, str]] = {}
     room = archive.bytes
     try:
-        with progress_bar(f"unpacking {archive.name}", archive.bytes, "B", shown=folder is not None) as bar:
+        total = None if archive.unhashed else archive.bytes
+        with progress_bar(f"unpacking {archive.name}", total, "B", shown=folder is not None) as bar:
             for name, stream in _members(path, archive):
                 if name in taken:
                     raise ArchiveError(f"holds {name} twice")
@@ -96,6 +109,7 @@ def _take(path: Path, archive: RemoteArchive, folder: Path | None) -> None:
     except _UNREADABLE as error:
         raise ArchiveError("is truncated, corrupted or not an archive") from error
     _compare(taken, archive)
+    return taken
 
 
 def _take_file(
@@ -109,7 +123,8 @@ def _take_file(
         while chunk := stream.read(_CHUNK):
             size += len(chunk)
             if size > room:
-                raise ArchiveError(f"holds more than the published {archive.bytes:,} bytes")
+                most = "" if archive.unhashed else "published "
+                raise ArchiveError(f"holds more than the {most}{archive.bytes:,} bytes")
             digest.update(chunk)
             copy.write(chunk)
             bar.update(len(chunk))
@@ -121,14 +136,16 @@ def _compare(taken: Mapping[str, tuple[int, str]], archive: RemoteArchive) -> No
         raise ArchiveError(f"holds none of the published files of {archive.root}")
     if len(taken) < archive.files:
         raise ArchiveError(f"is incomplete ({len(taken):,} of {archive.files:,} files)")
-    sha256 = tree_sha256(taken)
+    hashed = {name: content for name, content in taken.items() if not _fits(name, archive.unhashed)}
+    sha256 = tree_sha256(hashed)
     if sha256 in archive.lookalikes:
         raise ArchiveError(f"is {archive.lookalikes[sha256]}")
-    if sha256 != archive.sha256:
-        size = sum(size for size, _ in taken.values())
+    if archive.sha256 is not None and sha256 != archive.sha256:
+        size = sum(size for size, _ in hashed.values())
+        sizes = f"{size:,} bytes" if archive.unhashed else f"{size:,} of {archive.bytes:,} bytes"
         raise ArchiveError(
-            f"does not hold the published files ({size:,} of {archive.bytes:,} bytes, sha256 of their list "
-            f"{sha256[:12]}, not {archive.sha256[:12]})"
+            f"does not hold the published files ({sizes}, sha256 of their list {sha256[:12]}, not "
+            f"{archive.sha256[:12]})"
         )
 
 
@@ -147,7 +164,7 @@ def _members(path: Path, archive: RemoteArchive) -> Iterator[tuple[str, IO[bytes
 def _folder_members(folder: Path, archive: RemoteArchive) -> Iterator[tuple[str, IO[bytes]]]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if _is_wanted(name, archive) and path.is_file():
+        if _fits(name, archive.wanted) and path.is_file():
             with path.open("rb") as stream:
                 yield name, stream
 
@@ -184,17 +201,18 @@ def _kept_name(member: str, is_folder: bool, is_file: bool, archive: RemoteArchi
     if is_folder or len(parts) <= len(root) or not all(map(fnmatchcase, parts, root)):
         return None
     name = "/".join(parts[len(root) :])
-    if not _is_wanted(name, archive):
+    if not _fits(name, archive.wanted):
         return None
     if not is_file:
         raise ArchiveError(f"is refused: its member {member[:80]!r} is a link or a device, not a file")
     return name
 
 
-def _is_wanted(name: str, archive: RemoteArchive) -> bool:
+def _fits(name: str, patterns: Sequence[str]) -> bool:
+    """Say whether a name fits one of the patterns, of which ``*`` does not match a slash."""
     parts = name.split("/")
-    patterns = (pattern.split("/") for pattern in archive.wanted)
-    return any(len(pattern) == len(parts) and all(map(fnmatchcase, parts, pattern)) for pattern in patterns)
+    split = (pattern.split("/") for pattern in patterns)
+    return any(len(pattern) == len(parts) and all(map(fnmatchcase, parts, pattern)) for pattern in split)
 
 
 def _decompressed(stream: BinaryIO) -> IO[bytes]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from compresslab.data.card import DataFile
 from compresslab.data.prepared import Splits
 
 
@@ -58,6 +57,10 @@ class RemoteArchive:
     hosts pack the same files into other archives from time to time. ``most_bytes``: an archive that is longer, packed
     or unpacked, is not read on. ``lookalikes``: of other files that go by the same names and sizes, the same hash, and
     what they are, in words that follow "is".
+
+    ``unhashed``: patterns of kept files whose checksum nobody has published; they are counted among ``files``, but
+    ``sha256`` leaves them out, and is None when there are no others. ``bytes`` is then the most that all kept files may
+    hold, and whoever reads them has to notice a damaged one.
     """
 
     name: str
@@ -65,16 +68,19 @@ class RemoteArchive:
     urls: tuple[str, ...]
     root: str
     wanted: tuple[str, ...]
-    sha256: str
+    sha256: str | None
     bytes: int
     files: int
     most_bytes: int
     lookalikes: Mapping[str, str] = field(default_factory=dict)
+    unhashed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in (self.name, self.file):
             if not stays_inside(name):
                 raise ValueError(f"{name!r} is not a path inside the dataset's folder")
+        if self.sha256 is None and self.unhashed != self.wanted:
+            raise ValueError(f"{self.name}: without a hash, every wanted file is an unhashed one")
 
     @property
     def download_name(self) -> str:
@@ -96,14 +102,6 @@ def stays_inside(name: str) -> bool:
     return not (place.is_absolute() or ".." in place.parts or "\\" in name or "\0" in name or not place.name)
 
 
-def published(files: Sequence[Remote]) -> list[DataFile]:
-    """Describe published files for the data card; the address is the first one, whichever of them answered."""
-    return [
-        DataFile(name=file.name, url=next(iter(file.urls), None), sha256=file.sha256, bytes=file.bytes)
-        for file in files
-    ]
-
-
 class Dataset(Protocol):
     """A dataset module. Texts are in every language of the reports; ``FILES`` is empty for generated data.
 
@@ -111,6 +109,9 @@ class Dataset(Protocol):
     one's: they are fetched once for both. One that lies in a mirror under other names than its own lists these folders
     as ``MIRROR_FOLDERS``, in the order to try. Files without ``urls`` come from a mirror only.
     ``SUBSTITUTE`` says that the data stand in for those of the name, so that published figures do not apply.
+    ``TASK`` is ``classification`` unless a module says ``segmentation``; one that puts published labels together has a
+    ``LABEL_MAP``, published label to class or ``void``. Where archives have files without a published checksum, a
+    module may define ``found_caveats(raw)``, which returns what is to be said of the files that were found.
     """
 
     @property

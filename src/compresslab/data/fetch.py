@@ -15,10 +15,10 @@ from compresslab.artifacts import write_json, written_whole
 from compresslab.data.archive import ArchiveError, unpack
 from compresslab.data.card import DataFile, Source
 from compresslab.data.catalogue import open_dataset
-from compresslab.data.dataset import Remote, RemoteArchive, RemoteFile, published
+from compresslab.data.dataset import Remote, RemoteArchive, RemoteFile
 from compresslab.data.download import Patience, download
 from compresslab.data.errors import DataError
-from compresslab.data.verify import content_problem
+from compresslab.data.verify import content_problem, found_content
 
 RECEIPT = "fetched.json"
 
@@ -44,7 +44,7 @@ def fetch(
         else:
             _must_be_public(dataset, wanted, folders)
             _download(dataset, wanted, destination, patience or Patience())
-        fetched = published(files)
+        fetched = [found_content(destination / remote.name, remote) for remote in files]
         receipt = {"dataset": dataset, "files": [file.model_dump() for file in fetched]}
         write_json(destination / RECEIPT, receipt)
     except OSError as error:

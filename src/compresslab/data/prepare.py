@@ -1,17 +1,18 @@
 """From raw files, or from a generator, to the one prepared format and its data card."""
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from compresslab.data.card import DataCard, Source, Task
+from compresslab.data.card import DataCard, DataFile, Source, Task
 from compresslab.data.catalogue import open_dataset
-from compresslab.data.dataset import Dataset, RemoteArchive, published
+from compresslab.data.dataset import Dataset, RemoteArchive
 from compresslab.data.errors import DataError
 from compresslab.data.masks import VOID
 from compresslab.data.prepared import SPLITS, Splits, content_sha256, write_prepared
-from compresslab.data.verify import content_problem
+from compresslab.data.verify import content_problem, found_content
 
 _VALUES_AT_ONCE = 1 << 22
 
@@ -23,17 +24,18 @@ def prepare(dataset: str, source: Source, raw: Path | None, out: Path) -> DataCa
     source's content and this code alone. Raises DataError when a raw file is missing or not the published one.
     """
     module = open_dataset(dataset, source)
-    _check_raw(dataset, module, raw)
+    files = _check_raw(dataset, module, raw)
     splits = module.read(raw)
     _check_labels(dataset, module, splits)
-    card = _describe(dataset, source, module, splits)
+    caveats = [*module.CAVEATS, *_found_caveats(module, raw)]
+    card = _describe(dataset, source, module, splits, files, caveats)
     write_prepared(out, splits, card)
     return card
 
 
-def _check_raw(dataset: str, module: Dataset, raw: Path | None) -> None:
+def _check_raw(dataset: str, module: Dataset, raw: Path | None) -> list[DataFile]:
     if not module.FILES:
-        return
+        return []
     if raw is None:
         raise DataError(f"{dataset}: the folder of its raw files is needed; fetch the dataset and name it")
     for remote in module.FILES:
@@ -43,6 +45,13 @@ def _check_raw(dataset: str, module: Dataset, raw: Path | None) -> None:
         problem = content_problem(path, remote)
         if problem is not None:
             raise DataError(f"{dataset}: {path} {problem}; fetch the dataset again")
+    return [found_content(raw / remote.name, remote) for remote in module.FILES]
+
+
+def _found_caveats(module: Dataset, raw: Path | None) -> Sequence[Mapping[str, str]]:
+    """What a dataset says of the files that were found, if it has anything to say."""
+    found: Callable[[Path | None], Sequence[Mapping[str, str]]] = getattr(module, "found_caveats", lambda _: ())
+    return found(raw)
 
 
 def _check_labels(dataset: str, module: Dataset, splits: Splits) -> None:
@@ -61,7 +70,14 @@ def _check_labels(dataset: str, module: Dataset, splits: Splits) -> None:
             )
 
 
-def _describe(dataset: str, source: Source, module: Dataset, splits: Splits) -> DataCard:
+def _describe(
+    dataset: str,
+    source: Source,
+    module: Dataset,
+    splits: Splits,
+    files: list[DataFile],
+    caveats: Sequence[Mapping[str, str]],
+) -> DataCard:
     images = splits["train"].images
     mean, std = _mean_and_std(images)
     task = _task(module)
@@ -83,9 +99,9 @@ def _describe(dataset: str, source: Source, module: Dataset, splits: Splits) -> 
         mean=mean,
         std=std,
         content_sha256=content_sha256(splits),
-        files=published(module.FILES),
+        files=files,
         protocol=dict(module.PROTOCOL),
-        caveats=[dict(caveat) for caveat in module.CAVEATS],
+        caveats=[dict(caveat) for caveat in caveats],
         licence=module.LICENCE,
         citation=module.CITATION,
     )

@@ -6,7 +6,8 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from compresslab.data.archive import archive_problem
+from compresslab.data.archive import archive_content, archive_problem
+from compresslab.data.card import DataFile
 from compresslab.data.dataset import Remote, RemoteArchive, RemoteFile
 
 _CHUNK = 1 << 20
@@ -20,6 +21,19 @@ def content_problem(path: Path, remote: Remote) -> str | None:
     read.
     """
     return archive_problem(path, remote) if isinstance(remote, RemoteArchive) else _file_problem(path, remote)
+
+
+def found_content(path: Path, remote: Remote) -> DataFile:
+    """Describe ``path``, a copy of ``remote`` without a problem, for the data card.
+
+    What has a published checksum is what was published; else size and checksum are of what was found. The address is
+    the first one, whichever of them answered.
+    """
+    if isinstance(remote, RemoteArchive) and remote.unhashed:
+        size, sha256 = archive_content(path, remote)
+    else:
+        size, sha256 = remote.bytes, str(remote.sha256)
+    return DataFile(name=remote.name, url=next(iter(remote.urls), None), sha256=sha256, bytes=size)
 
 
 def _file_problem(path: Path, file: RemoteFile) -> str | None:
