@@ -52,7 +52,7 @@ def _in_lab(lab: Lab, data: Data) -> Iterator[Finding]:
     for name, model in lab.models.items():
         if model.dataset and (message := _dataset_mistake(model.dataset, data)):
             yield ("models", name, "dataset"), message
-        for path, message in _in_model(name, model):
+        for path, message in _in_model(name, model, _task(model.dataset or lab.dataset, data)):
             yield ("models", name, *path), message
         if message := _task_mistake(name, model, model.dataset or lab.dataset, data):
             yield ("models", name), message
@@ -165,7 +165,7 @@ def _task_mistake(name: str, model: Model, dataset: str, data: Data) -> str | No
     return None
 
 
-def _in_model(name: str, model: Model) -> Iterator[Finding]:
+def _in_model(name: str, model: Model, task: str) -> Iterator[Finding]:
     yield from _architecture_mistakes(name, model)
     for variant, method in model.variants.items():
         for message in _parent_mistakes(variant, method, model.variants):
@@ -175,11 +175,11 @@ def _in_model(name: str, model: Model) -> Iterator[Finding]:
         if isinstance(method, Import) and (wrong := _file_mistake(method.file)):
             yield ("variants", variant, "file"), wrong
     # Variants that share a setting of the recipe share its mistake.
-    yield from dict.fromkeys(_training_mistakes(model))
+    yield from dict.fromkeys(_training_mistakes(model, task))
 
 
-def _training_mistakes(model: Model) -> Iterator[Finding]:
-    """Every setting must be known to the framework that trains, and all of a training must hold together."""
+def _training_mistakes(model: Model, task: str) -> Iterator[Finding]:
+    """Every setting must be known to framework and task, and all of a training must hold together."""
     for variant, method in model.variants.items():
         if not isinstance(method, Optimization):
             continue
@@ -188,7 +188,11 @@ def _training_mistakes(model: Model) -> Iterator[Finding]:
             if name in settings and settings[name] not in known:
                 place = ("variants", variant) if name in method.model_fields_set else ("train",)
                 yield (*place, name), _unknown_setting(method, name, settings[name])
-        if message := method.model_copy(update=settings).contradiction():
+        training = method.model_copy(update=settings)
+        for name, message in training.unknown_in(task):
+            place = ("variants", variant) if name in method.model_fields_set else ("train",)
+            yield (*place, name), message
+        if message := training.contradiction():
             yield ("variants", variant), message
 
 

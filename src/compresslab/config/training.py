@@ -1,6 +1,6 @@
 """How a model is trained: the recipe that all frameworks understand."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -28,15 +28,83 @@ class Elastic(Section):
     smoothness_px: float = Field(4.0, gt=0, description="Standard deviation of the Gaussian that smooths them.")
 
 
+class Scenes(Section):
+    """How `augmentation: scenes` shows an image and its mask; every image draws its own numbers in every epoch."""
+
+    mirror: bool = Field(True, description="Mirror half of the images left to right.")
+    scale_low: float = Field(
+        0.75,
+        gt=0,
+        description="Smallest factor of size; what then lies beyond the image is void, and shows its mirror.",
+    )
+    scale_high: float = Field(
+        2.0, gt=0, description="Largest factor of size; a part as large as the image is cut out at a random place."
+    )
+    brightness: float = Field(
+        0.2, ge=0, lt=1, description="Pixels are multiplied by a factor that lies at most this far from 1."
+    )
+    contrast: float = Field(
+        0.2, ge=0, lt=1, description="So are their distances from the image's mean, by another such factor."
+    )
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        if self.scale_low > self.scale_high:
+            raise ValueError(f"scale_low {self.scale_low:g} is above scale_high {self.scale_high:g}")
+        return self
+
+
+class Loss(Section):
+    """What a training makes small: a sum of losses, each times its weight."""
+
+    cross_entropy: float = Field(
+        1.0, ge=0, description="Weight of the cross-entropy: a mean over images, or over pixels that are not void."
+    )
+    dice: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of the Dice loss, in which a small class counts as much as a large one (segmentation in "
+        "PyTorch only).",
+    )
+    lovasz: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of the Lovász-softmax loss (Berman et al., 2018), which follows the intersection over "
+        "union (segmentation in PyTorch only).",
+    )
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> Self:
+        if not any(self.weights.values()):
+            raise ValueError("all weights are 0; give at least one loss a weight")
+        return self
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of each loss, by its name."""
+        return {name: getattr(self, name) for name in type(self).model_fields}
+
+    def __str__(self) -> str:
+        """The losses that have a weight: ``1 cross_entropy + 0.5 lovasz``."""
+        return " + ".join(f"{weight:g} {name}" for name, weight in self.weights.items() if weight)
+
+
 Known = Mapping[str, tuple[object, ...]]
-"""Of some settings of a training, the values that a framework knows; it knows all values of the others."""
+"""Of some settings of a training, the values that a framework or a task knows; it knows all values of the others."""
 
 KNOWN_IN_TENSORFLOW: Known = {
     "precision": ("float32",),
     "ema": (None,),
     "augmentation": ("none", "symmetries", "crops"),
+    "loss": (Loss(),),
 }
 KNOWN_IN_NUMPY: Known = {**KNOWN_IN_TENSORFLOW, "device": ("auto", "cpu")}
+
+KNOWN_IN_TASK: Mapping[str, Known] = {
+    "classification": {"augmentation": ("none", "symmetries", "crops", "elastic"), "loss": (Loss(),)},
+    "segmentation": {"augmentation": ("none", "scenes")},
+}
+"""By the task of a dataset. An augmentation of segmentation has to move the masks as well."""
 
 
 class Optimization(Section):
@@ -51,13 +119,16 @@ class Optimization(Section):
         "constant", description="How the learning rate changes over the training."
     )
     step_epochs: int | None = Field(None, ge=1, description="Epochs between two halvings of a `step` schedule.")
-    augmentation: Literal["none", "symmetries", "crops", "elastic"] = Field(
+    loss: Loss = Field(default_factory=Loss, description="What is made small; weights of its parts.")
+    augmentation: Literal["none", "symmetries", "crops", "elastic", "scenes"] = Field(
         "none",
         description="`symmetries`: in every epoch each image is turned by quarter turns and mirrored at random; "
         "`crops`: it is mirrored left to right at random and shifted by up to 4 pixels in both directions, its border "
-        "reflected; `elastic`: it is distorted like rubber (PyTorch only).",
+        "reflected; `elastic`: it is distorted like rubber (PyTorch only); `scenes`: image and mask are mirrored, "
+        "scaled and cut together, and the image gets another brightness and contrast (segmentation in PyTorch only).",
     )
     elastic: Elastic = Field(default_factory=Elastic, description="Settings of `augmentation: elastic`.")
+    scenes: Scenes = Field(default_factory=Scenes, description="Settings of `augmentation: scenes`.")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Label smoothing of the cross-entropy.")
     precision: Literal["float32", "bfloat16", "auto"] = Field(
         "float32",
@@ -88,6 +159,13 @@ class Optimization(Section):
             return "patience needs keep: best"
         return None
 
+    def unknown_in(self, task: str) -> Iterator[tuple[str, str]]:
+        """Yield (setting, message) for what is set here and means nothing for a dataset of this ``task``."""
+        for name, known in KNOWN_IN_TASK[task].items():
+            if (value := getattr(self, name)) not in known:
+                fitting = ", ".join(str(choice) for choice in known)
+                yield name, f"{name} '{value}' is not for {task}; known there: {fitting}"
+
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
         if message := self.contradiction():
@@ -117,7 +195,9 @@ class FineTuning(Optimization):
     )
 
 
-FROM_RECIPE = ("batch", "augmentation", "elastic", "label_smoothing", "precision", "threads", "device")
+FROM_RECIPE = (
+    "batch", "loss", "augmentation", "elastic", "scenes", "label_smoothing", "precision", "threads", "device",
+)  # fmt: skip
 """What a training that goes on from a parent takes from the model's recipe: not epochs, rate and schedule."""
 
 

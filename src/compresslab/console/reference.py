@@ -37,7 +37,9 @@ def reference_page() -> str:
         "Model",
         "Recipe",
         "Optimizer",
+        "Loss",
         "Elastic",
+        "Scenes",
         "CodecShift",
         "Calibration",
     ):

@@ -1,4 +1,4 @@
-"""Train a classifier in PyTorch; a training that was killed goes on where it stopped, to the same bits."""
+"""Train a network in PyTorch; a training that was killed goes on where it stopped, to the same bits."""
 
 from compresslab.stages.command import Job, log, running
 from compresslab.stages.training import Trained, train_and_write, training_data, training_parser

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -53,7 +54,7 @@ class Checkpoint:
     ``kept`` is the snapshot of the epoch whose weights are kept; None when that is the last one.
     """
 
-    history: list[dict[str, float]]
+    history: list[dict[str, Any]]
     snapshot: bytes
     kept: bytes | None = None
 

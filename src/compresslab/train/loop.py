@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from tqdm import tqdm
@@ -22,8 +22,8 @@ from compresslab.train import checkpoint
 from compresslab.train.augmentation import VIEWS
 from compresslab.train.schedules import learning_rate
 
-Row = dict[str, float]
-"""One epoch: the columns of training.csv."""
+Row = dict[str, Any]
+"""One epoch: the columns of training.csv, numbers, and None for a score that the task does not have."""
 
 
 class TrainingError(ValueError):
@@ -45,10 +45,14 @@ class TrainingResult:
 
 @dataclass(frozen=True)
 class Score:
-    """Mean cross-entropy (smoothed as the recipe says) and accuracy over a number of images."""
+    """Mean loss, as the recipe weights and smooths it, and accuracy over a number of images.
+
+    Of a segmentation, accuracy is that of pixels, and ``miou_percent`` the mean intersection over union.
+    """
 
     loss: float
     accuracy_percent: float
+    miou_percent: float | None = None
 
 
 @dataclass(frozen=True)
@@ -125,13 +129,16 @@ def run(
 def kept_epoch(history: Sequence[Row], keep: str) -> int:
     """Return the number of the epoch whose weights are kept: the last, or the best on the validation split.
 
-    The best has the highest accuracy; of equals, the lowest loss, then the earliest.
+    The best has the highest mean intersection over union, or accuracy where there is none; of equals, the lowest loss,
+    then the earliest.
     """
     if keep == "last":
         return len(history)
 
     def quality(row: Row) -> tuple[float, float, float]:
-        return row["validation_accuracy_percent"], -row["validation_loss"], -row["epoch"]
+        miou = row.get("validation_miou_percent")
+        answered = row["validation_accuracy_percent"] if miou is None else miou
+        return answered, -row["validation_loss"], -row["epoch"]
 
     return int(max(history, key=quality)["epoch"])
 
@@ -189,8 +196,10 @@ def _epoch(learner: Learner, images: np.ndarray, recipe: Optimization, seed: int
         "epoch": epoch,
         "train_loss": running.loss,
         "train_accuracy_percent": running.accuracy_percent,
+        "train_miou_percent": running.miou_percent,
         "validation_loss": validation.loss,
         "validation_accuracy_percent": validation.accuracy_percent,
+        "validation_miou_percent": validation.miou_percent,
         "learning_rate": rate,
         "epoch_s": time.perf_counter() - started,
     }
@@ -223,8 +232,9 @@ def _progress_bar(samples: int, done: int, epochs: int) -> tqdm:
 
 def _epoch_line(row: Row, epochs: int, samples: int) -> str:
     remaining = (epochs - row["epoch"]) * row["epoch_s"]
+    name, score = ("accuracy", "accuracy") if row["train_miou_percent"] is None else ("mIoU", "miou")
     return (
         f"epoch {row['epoch']:.0f}/{epochs}: loss {row['train_loss']:.4f}, "
-        f"accuracy {row['train_accuracy_percent']:.2f} %, validation {row['validation_accuracy_percent']:.2f} %, "
+        f"{name} {row[f'train_{score}_percent']:.2f} %, validation {row[f'validation_{score}_percent']:.2f} %, "
         f"{samples / row['epoch_s']:.0f} images/s, {remaining:.0f} s left"
     )

@@ -1,4 +1,4 @@
-"""Training of a classifier in PyTorch: the whole data set as one tensor, the same bits every time."""
+"""Training of a network in PyTorch: the whole data set as one tensor, the same bits every time."""
 
 import io
 from dataclasses import replace
@@ -15,9 +15,12 @@ from compresslab.train.loop import Score, TrainingData, TrainingResult, log_line
 from compresslab.train.torch.averaging import averaged
 from compresslab.train.torch.hardware import Precision, choose_precision, deterministic, keep_freed_memory, one_device
 from compresslab.train.torch.layout import laid_out, layout_of
+from compresslab.train.torch.objectives import objective_of
 from compresslab.train.torch.samples import Samples
+from compresslab.train.torch.scenes import draw, seen
 
-EVALUATION_BATCH = 1000
+EVALUATION_BATCH, EVALUATION_PIXELS = 1000, 1000 * 32 * 32
+"""Images that are validated at once: at most so many, and with at most so many pixels together."""
 
 
 def train(
@@ -31,8 +34,9 @@ def train(
 ) -> TrainingResult:
     """Initialize ``module`` from ``seed`` and train it in place; it ends on the CPU, in evaluation mode.
 
-    The module takes normalized float32 (N, C, H, W) and returns logits (N, classes). See ``loop.run`` for state,
-    fingerprint and history. Raises TrainingError when a GPU is asked for that is not there, or a precision of it.
+    The module takes normalized float32 (N, C, H, W) and returns logits: (N, classes), or (N, classes, H, W) where the
+    labels are masks. See ``loop.run`` for state, fingerprint and history. Raises TrainingError when a GPU is asked for
+    that is not there, or a precision of it, and when module, labels and recipe do not fit each other.
     """
     initialize(module, seed)
     if recipe.initialization == "he":
@@ -49,7 +53,11 @@ def fine_tune(
     fingerprint: str,
     log: checkpoint.Log = log_line,
 ) -> TrainingResult:
-    """Train ``module`` on from the weights that it has, as :func:`train` does."""
+    """Train ``module`` on from the weights that it has, as :func:`train` does.
+
+    Of the module only ``train()``, ``eval()``, parameters and ``state_dict`` are used, not what these calls return, so
+    that an exported graph may put its own in their place.
+    """
     torch.manual_seed(seed)
     with one_device(recipe.device, log) as device, deterministic(recipe.threads), laid_out(module, device):
         keep_freed_memory()
@@ -59,7 +67,8 @@ def fine_tune(
         fingerprint = f"{fingerprint} on {device.type} in {precision}"
         result = run(learner, data.training.images, recipe, seed, state, fingerprint, log)
         learner.finish()
-    module.eval().cpu()
+    module.eval()
+    module.cpu()
     return replace(result, conditions={"device": device.type, "precision": precision})
 
 
@@ -78,17 +87,19 @@ class TorchLearner:
         seed: int = 0,
         precision: Precision = "float32",
     ) -> None:
-        self._module = module.train()
+        self._module = module
+        self._module.train()
         self._average = averaged(module, recipe.ema) if recipe.ema is not None else None
         layout = layout_of(module, device)
         self._training = Samples.of(data.training, data.preprocessing, device, layout)
         self._validation = Samples.of(data.validation, data.preprocessing, device, layout)
         self._optimizer = make_optimizer(module, recipe.optimizer)
-        self._loss = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
+        self._objective = objective_of(data.training, recipe)
         self._elastic = recipe.elastic if recipe.augmentation == "elastic" else None
+        self._scenes = recipe.scenes if recipe.augmentation == "scenes" else None
         self._noise = torch.Generator(device).manual_seed(seed)
         self._device, self._bfloat16 = device, precision == "bfloat16"
-        self._mean = _Mean()
+        self._tally = self._objective.tally()
 
     def show(self, images: np.ndarray) -> None:
         """Take other views of the training images, uint8 (N, H, W, C)."""
@@ -99,6 +110,8 @@ class TorchLearner:
         pixels, labels = self._training.batch(torch.from_numpy(positions).to(self._device))
         if self._elastic is not None:
             pixels = self._distorted(pixels)
+        if self._scenes is not None:
+            pixels, labels = seen(pixels, labels, draw(len(labels), self._noise), self._scenes)
         logits, loss = self._evaluated(self._module, self._training.normalized(pixels), labels)
         self._optimizer.zero_grad()
         loss.backward()
@@ -107,11 +120,11 @@ class TorchLearner:
         self._optimizer.step()
         if self._average is not None:
             self._average.update_parameters(self._module)
-        self._mean.add(loss, logits, labels)
+        self._tally.add(loss, logits, labels)
 
     def running(self) -> Score:
         """Return the score over the steps since the last call."""
-        score, self._mean = self._mean.score(), _Mean()
+        score, self._tally = self._tally.score(), self._objective.tally()
         return score
 
     @torch.no_grad()
@@ -119,13 +132,13 @@ class TorchLearner:
         """Return the score on the validation split, with the module or its average in evaluation mode."""
         module = self._module if self._average is None else self._average
         module.eval()
-        mean = _Mean()
-        for start in range(0, len(self._validation), EVALUATION_BATCH):
-            pixels, labels = self._validation.batch(slice(start, start + EVALUATION_BATCH))
+        tally, batch = self._objective.tally(), self._validation.fitting(EVALUATION_BATCH, EVALUATION_PIXELS)
+        for start in range(0, len(self._validation), batch):
+            pixels, labels = self._validation.batch(slice(start, start + batch))
             logits, loss = self._evaluated(module, self._validation.normalized(pixels), labels)
-            mean.add(loss, logits, labels)
+            tally.add(loss, logits, labels)
         module.train()
-        return mean.score()
+        return tally.score()
 
     def finish(self) -> None:
         """Give the module the weights and buffers that are validated, when they are not its own."""
@@ -164,7 +177,7 @@ class TorchLearner:
         """Return logits and loss, in bfloat16 wherever autocasting finds that safe, if at all."""
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
             logits = module(images)
-            return logits, self._loss(logits, labels)
+            return logits, self._objective.loss(logits, labels)
 
     def _distorted(self, pixels: torch.Tensor) -> torch.Tensor:
         # kornia is only imported where images are distorted.
@@ -172,25 +185,6 @@ class TorchLearner:
 
         assert self._elastic is not None
         return distorted(pixels, draw(pixels, self._noise), self._elastic)
-
-
-class _Mean:
-    """Loss and accuracy over many batches; they stay on the device until they are asked for, so that no batch waits."""
-
-    def __init__(self) -> None:
-        self._losses: list[torch.Tensor] = []
-        self._correct: list[torch.Tensor] = []
-        self._counts: list[int] = []
-
-    def add(self, loss: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> None:
-        self._losses.append(loss.detach())
-        self._correct.append((logits.argmax(1) == labels).sum())
-        self._counts.append(len(labels))
-
-    def score(self) -> Score:
-        losses = torch.stack(self._losses).double().cpu().numpy()
-        count, correct = sum(self._counts), int(torch.stack(self._correct).sum())
-        return Score(float(losses @ np.array(self._counts)) / count, 100 * correct / count)
 
 
 def initialize(module: nn.Module, seed: int) -> None:
