@@ -161,6 +161,65 @@ rule qat_tfmot:
         " --threads {params.threads} --spec {params.spec:q} --code {params.stamp} --log {log}"
 
 
+rule qat_eager:
+    input:
+        data=data_of_variant,
+        parent=parent_model,
+    output:
+        model="results/{run}/models/{variant}/seed-{seed}/model.safetensors",
+        card="results/{run}/models/{variant}/seed-{seed}/card.json",
+        training="results/{run}/models/{variant}/seed-{seed}/training.csv",
+    log:
+        "results/{run}/logs/qat-eager/{variant}/seed-{seed}.log",
+    wildcard_constraints:
+        variant=any_of(PLAN.made_by("qat-eager")),
+    conda:
+        "../../envs/torch.yaml"
+    threads: threads_of_training
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        spec=method_slice,
+        code=lambda wildcards: tokens(*method_code("qat_eager")(wildcards)),
+        stamp=lambda wildcards: stamp(*method_code("qat_eager")(wildcards)),
+        state="results/{run}/state/{variant}/seed-{seed}",
+        threads=threads_of_training,
+    message:
+        "Training to fake int8: {wildcards.variant}, seed {wildcards.seed}"
+    shell:
+        "python -m compresslab.stages.qat_eager --data {input.data} --parent {input.parent} --state {params.state}"
+        " --model {output.model} --card {output.card} --training {output.training}"
+        " --threads {params.threads} --spec {params.spec:q} --code {params.stamp} --log {log}"
+
+
+rule convert_eager:
+    input:
+        data=data_of_variant,
+        parent=parent_model,
+    output:
+        model="results/{run}/models/{variant}/seed-{seed}/model.safetensors",
+        card="results/{run}/models/{variant}/seed-{seed}/card.json",
+    log:
+        "results/{run}/logs/convert-eager/{variant}/seed-{seed}.log",
+    wildcard_constraints:
+        variant=any_of(PLAN.made_by("convert-eager")),
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=4000,
+    params:
+        spec=method_slice,
+        code=lambda wildcards: tokens(*method_code("convert_eager")(wildcards)),
+        stamp=lambda wildcards: stamp(*method_code("convert_eager")(wildcards)),
+    message:
+        "Converting to int8: {wildcards.variant}, seed {wildcards.seed}"
+    shell:
+        "python -m compresslab.stages.convert_eager --data {input.data} --parent {input.parent}"
+        " --model {output.model} --card {output.card}"
+        " --spec {params.spec:q} --code {params.stamp} --log {log}"
+
+
 rule quantize_numpy:
     input:
         data=data_of_variant,

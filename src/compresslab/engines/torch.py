@@ -4,7 +4,7 @@ Single images are contiguous, batches are channels-last, each the faster one for
 against 0.31 ms for one image, 49 ms against 77 ms for 256 (torch 2.13).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -63,7 +63,11 @@ def unavailable() -> str | None:
 
 def layer_values(module: nn.Module, native: torch.Tensor) -> dict[str, np.ndarray]:
     """Run ``module`` and return the float32 output of every layer; feature maps are (N, H, W, C)."""
-    layers = layer_outputs(module)
+    return outputs_of_modules(module, layer_outputs(module), native)
+
+
+def outputs_of_modules(module: nn.Module, layers: Mapping[str, str], native: torch.Tensor) -> dict[str, np.ndarray]:
+    """Run ``module`` and return by layer the float32 (dequantized) output of the submodule that ``layers`` names."""
     with torch.inference_mode(), _recorded(module, set(layers.values())) as outputs:
         module(native)
     return {layer: layer_output(outputs[name]) for layer, name in layers.items()}
@@ -75,7 +79,7 @@ def _recorded(module: nn.Module, names: set[str]) -> Iterator[dict[str, np.ndarr
 
     def record(name: str, _module: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
         # An in-place activation would overwrite its input later.
-        outputs[name] = output.numpy().copy()
+        outputs[name] = (output.dequantize() if output.is_quantized else output).numpy().copy()
 
     hooks = [
         child.register_forward_hook(partial(record, name)) for name, child in module.named_modules() if name in names

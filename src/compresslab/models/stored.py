@@ -77,8 +77,10 @@ def write(path: Path, tensors: Tensors, description: Description, framework: str
         metadata["framework"] = framework
     if description.quantization:
         metadata["quantization"] = canonical_json(dict(description.quantization))
+    # The library writes memory as it lies, whatever the strides say.
+    plain = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
     with written_whole(path) as temporary:
-        temporary.write_bytes(_with_sorted_header(to_safetensors(dict(tensors), metadata)))
+        temporary.write_bytes(_with_sorted_header(to_safetensors(plain, metadata)))
 
 
 def read(path: Path, framework: str = TORCH) -> tuple[Description, dict[str, np.ndarray]]:

@@ -26,7 +26,7 @@ from compresslab.models.torch import layers
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    from torch.ao.nn import intrinsic, quantized
+    from torch.ao.nn import quantized
     from torch.ao.nn.intrinsic import qat as fused_qat
     from torch.ao.quantization import (
         DeQuantStub,
@@ -103,7 +103,7 @@ class Rounded(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Apply the operation and round; the gradient passes the rounding unchanged."""
-        (codes,) = self._codes
+        codes: Any = self._codes[0]
         return torch.fake_quantize_per_tensor_affine(
             self.operation(features), codes.scale, codes.zero_point, codes.quant_min, codes.quant_max
         )
@@ -249,8 +249,8 @@ def tensors(network: IntegerNetwork) -> dict[str, np.ndarray]:
             if bias is not None:
                 found[f"{name}.bias"] = bias.detach().numpy()
         scale, zero_point = _codes_of(module)
-        found[f"{name}.scale"] = np.float32([scale])
-        found[f"{name}.zero_point"] = np.int32([zero_point])
+        found[f"{name}.scale"] = np.array([scale], np.float32)
+        found[f"{name}.zero_point"] = np.array([zero_point], np.int32)
     return found
 
 
@@ -297,7 +297,7 @@ class _Calls:
         hooks = [
             module.register_forward_hook(partial(found._record, name))
             for name, module in body.named_modules()
-            if next(module.children(), None) is None
+            if _is_leaf(module)
         ]
         try:
             answer = body(images)
@@ -362,7 +362,7 @@ def _choose_codes(simulated: SimulatedNetwork, granularity: Granularity) -> None
         if isinstance(module, nn.Sigmoid):
             # Every result lies between 0 and 1, so the codes need nothing to be seen.
             module.qconfig = QConfig(default_fixed_qparams_range_0to1_fake_quant, None)  # type: ignore[assignment]
-        elif isinstance(module, (*_PASSED, *_ROUNDED)) and not isinstance(module, intrinsic._FusedModule):
+        elif _is_leaf(module) and isinstance(module, (*_PASSED, *_ROUNDED)):
             module.qconfig = None  # type: ignore[assignment]
 
 
@@ -391,7 +391,7 @@ def _round_like_integers(simulated: SimulatedNetwork, calls: _Calls, fused: Mapp
             continue
         source = calls.source(call.inputs[0])
         if source is not None:
-            maker = modules[fused.get(source.name, source.name)]
+            maker: Any = modules[fused.get(source.name, source.name)]
         elif call.inputs[0] == images:
             maker = simulated.quantize
         else:
@@ -404,7 +404,7 @@ def _require_known(body: nn.Module, fused: set[str]) -> None:
     unknown = [
         f"{name} ({type(module).__name__})"
         for name, module in body.named_modules()
-        if next(module.children(), None) is None and name not in fused and not isinstance(module, _KNOWN)
+        if _is_leaf(module) and name not in fused and not isinstance(module, _KNOWN)
     ]
     if unknown:
         raise UnquantizableError(
@@ -479,6 +479,10 @@ def _with_codes(values: torch.Tensor, scales: torch.Tensor, zero_points: torch.T
     if len(scales) == 1 < len(values):
         return torch._make_per_tensor_quantized_tensor(values, float(scales), int(zero_points))
     return torch._make_per_channel_quantized_tensor(values, scales.double(), zero_points.long(), axis=0)
+
+
+def _is_leaf(module: nn.Module) -> bool:
+    return next(module.children(), None) is None
 
 
 def _replace(body: nn.Module, name: str, module: nn.Module) -> None:
