@@ -188,6 +188,12 @@ def test_a_run_that_cannot_be_compared_says_why_and_still_shows_what_it_measured
     assert verdict(modest, facts, scores=scores(93.6)) == "reproduced"
 
 
+def test_scores_on_data_that_the_source_does_not_name_are_measured_and_not_judged():
+    judged = claim("at_least", published=93, requires={"published_data": True})
+    row = evaluate_claims([judged], {"scores": scores(93.6)}, FULL).iloc[0]
+    assert (row["verdict"], row["reason"], row["measured"]) == ("not_comparable", "other_data", 93.6)
+
+
 @pytest.mark.parametrize(
     "tables", [{}, {"scores": scores(93.6, variant="other")}, {"scores": scores(93.6, lab="other")}]
 )
@@ -355,8 +361,8 @@ def test_the_ledger_reads_columns_that_exist_and_judges_an_empty_run():
     table = evaluate_claims(claims, {}, FULL)
     assert table["claim"].tolist() == [judged.id for judged in claims]
     assert set(table["verdict"]) == {"not_comparable"}
-    # What needs the publisher's own machine is not comparable, measured or not.
-    assert set(table["reason"]) == {"missing_measurement", "other_hardware"}
+    # What needs the publisher's own machine or data is not comparable, measured or not.
+    assert set(table["reason"]) == {"missing_measurement", "other_data", "other_hardware"}
 
 
 def test_the_ledger_names_variants_engines_references_and_architectures_of_the_configuration():
@@ -368,11 +374,16 @@ def test_the_ledger_names_variants_engines_references_and_architectures_of_the_c
             if metric.table == "architecture_costs":
                 assert where["architecture"] in lab["studies"]["architecture-costs"]["architectures"], judged.id
                 continue
+            if metric.table == "convolutions":
+                study = lab["studies"]["convolutions"]
+                assert where["kernel"] in study["kernels"], judged.id
+                assert [where["input_channels"], where["output_channels"]] in study["channels"], judged.id
+                continue
             variants = lab["models"][where["model"]]["variants"]
             assert where["variant"] in variants, judged.id
             assert where.get("baseline_variant", where["variant"]) in variants, judged.id
             name = f"{where['model']}/{where['variant']}"
-            if metric.table == "comparisons":
+            if metric.table in ("comparisons", "segmentation_comparisons"):
                 parent = variants[where["variant"]].get("from")
                 assert where["reference"] in (parent, *lab.get("comparisons", {}).get(name, [])), judged.id
             if metric.table == "training_steps":
@@ -382,20 +393,23 @@ def test_the_ledger_names_variants_engines_references_and_architectures_of_the_c
                 assert where["engine"] in named, judged.id
 
 
+SCORES = ("accuracy_percent", "miou_percent")
+
+
 def test_a_lead_names_the_published_leader_as_the_variant():
-    """Its two published accuracies are those of the claims on the variant and on the reference."""
+    """Its two published scores are those of the claims on the variant and on the reference."""
     claims = read_claims(LEDGER)
-    accuracy = {
+    published = {
         (judged.lab, judged.metric.where["model"], judged.metric.where["variant"]): judged.published
         for judged in claims
-        if judged.kind == "within" and judged.metric.column == "accuracy_percent"
+        if judged.kind == "within" and judged.metric.column in SCORES
     }
     leads = [judged for judged in claims if judged.kind == "lead"]
     assert leads
     for judged in leads:
         where = judged.metric.where
         sides = [(where["model"], where["variant"]), tuple(where["reference"].split("/"))]
-        assert judged.published == tuple(accuracy[judged.lab, *side] for side in sides), judged.id
+        assert judged.published == tuple(published[judged.lab, *side] for side in sides), judged.id
         assert judged.published[0] > judged.published[1], judged.id
 
 
@@ -478,3 +492,81 @@ def test_a_pruned_network_that_becomes_faster_refutes_the_claim(factor, expected
     scaled = {name: tables["latency"][name].where(~pruned, tables["latency"][name] * factor) for name in columns}
     verdicts, _ = pcb_verdicts({**tables, "latency": tables["latency"].assign(**scaled)})
     assert verdicts["pruning-speed"] == expected
+
+
+URBAN = "urban-segmentation"
+
+
+def urban_training(rates, mious):
+    """Training curves of the U-Net: the learning rate and the validation mIoU of every epoch, one list per seed."""
+    rows = [
+        {"lab": URBAN, "model": "unet", "variant": "torch-fp32", "seed": seed, "epoch": epoch, "train_loss": 0.5,
+         "learning_rate": rate, "validation_miou_percent": miou, "kept": miou == max(curve)}
+        for seed, curve in enumerate(mious)
+        for epoch, (rate, miou) in enumerate(zip(rates, curve, strict=True), start=1)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def urban_verdicts(**tables):
+    claims = [judged for judged in read_claims(LEDGER) if judged.lab == URBAN]
+    rows = evaluate_claims(claims, tables, FULL)
+    return rows.set_index(rows["claim"].str.removeprefix(f"{URBAN}-"))
+
+
+@pytest.mark.parametrize(
+    ("mious", "expected"),
+    [
+        ([[50, 60, 66, 65]], "reproduced"),
+        ([[50, 66, 60, 61]], "not_reproduced"),
+        ([[50, 60, 66, 65], [50, 60.2, 66.2, 65], [50, 60.1, 66.1, 65]], "reproduced"),
+        ([[50, 60, 60.5, 60], [50, 61, 60.8, 60]], "not_comparable"),
+    ],
+)
+def test_a_rate_step_helps_when_the_best_epoch_after_it_is_better(mious, expected):
+    found = urban_verdicts(training=urban_training([0.002, 0.002, 0.001, 0.001], mious))
+    assert found.loc["rate-step", "verdict"] == expected
+
+
+def test_scores_of_street_scenes_are_shown_beside_the_published_ones_and_not_judged():
+    found = urban_verdicts(training=urban_training([0.002] * 6, [[50, 60, 71, 70, 69, 68]]))
+    shown = {"unet-bound": 71, "unet-best": 71, "unet-epoch-0": 50, "unet-epoch-5": 68, "unet-epoch-5-loss": 0.5}
+    assert found.loc[list(shown), "measured"].to_dict() == shown
+    assert set(found.loc[list(shown), "reason"]) == {"other_data"}
+
+
+def urban_comparison(variant, reference, points, half):
+    return {
+        "lab": URBAN, "model": "efficient-unet", "variant": variant, "reference": reference, "seed": 0,
+        "miou_difference_points": points, "miou_difference_low_points": points - half,
+        "miou_difference_high_points": points + half,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("lost", "half", "expected"),
+    [
+        (0.6, 0.3, ("reproduced", "reproduced")),
+        (0.6, 0.7, ("not_comparable", "reproduced")),
+        (1.4, 0.3, ("reproduced", "not_comparable")),
+        (2.0, 0.3, ("reproduced", "not_reproduced")),
+        (-0.6, 0.3, ("not_reproduced", "reproduced")),
+    ],
+)
+def test_what_quantization_costs_is_judged_on_any_street_scenes(lost, half, expected):
+    rows = [
+        urban_comparison("torch-fp32", "efficient-unet/torch-qat", lost, half),
+        urban_comparison("torch-int8", "torch-fp32", -lost, half),
+    ]
+    found = urban_verdicts(segmentation_comparisons=pd.DataFrame(rows))["verdict"]
+    assert (found["float-over-fake-quantized"], found["int8-loss"]) == expected
+
+
+def test_a_separable_convolution_costs_a_ninth_where_there_are_many_channels():
+    rows = [
+        {"lab": URBAN, "host": "local", "engine": "torch", "kernel": 3, "input_channels": channels,
+         "output_channels": channels, "map_size": 32, "separable_to_regular_macs_ratio": 1 / 9 + 1 / channels}
+        for channels in (9, 72)
+    ]  # fmt: skip
+    found = urban_verdicts(convolutions=pd.DataFrame(rows))["verdict"]
+    assert (found["separable-wide"], found["separable-narrow"]) == ("reproduced", "not_reproduced")

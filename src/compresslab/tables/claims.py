@@ -57,11 +57,14 @@ class Requirements(Section):
     """What a run must have for its number to be comparable with the published one.
 
     ``published_host``: a machine like the publisher's, which no run is known to have; for ratios between processors.
+    ``published_data``: the publisher's data, which no run is known to have when they are not named; for scores, while
+    their order and differences may hold on other data.
     """
 
     real_data: bool = True
     full_scale: bool = True
     published_host: bool = False
+    published_data: bool = False
 
 
 class Metric(Section):

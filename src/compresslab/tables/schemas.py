@@ -587,6 +587,7 @@ REASONS = (
     "substitute_data",
     "reduced_scale",
     "missing_measurement",
+    "other_data",
     "other_hardware",
     "inside_noise",
 )

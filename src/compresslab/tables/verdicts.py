@@ -72,6 +72,7 @@ def _judgement(claim: BaseClaim, measured: Estimate | None, facts: RunFacts) -> 
         "substitute_data": claim.requires.real_data and facts.substitute,
         "reduced_scale": claim.requires.full_scale and facts.scale != "full",
         "other_hardware": claim.needs_published_host or claim.requires.published_host,
+        "other_data": claim.requires.published_data,
     }
     for reason, stands in obstacles.items():
         if stands:
