@@ -124,10 +124,10 @@ class Canvas:
         return np.sqrt(x * x + y * y)
 
     def _to_line(self, window: _Window, start: Point, end: Point) -> np.ndarray:
-        """Distance of every pixel's centre to a line of some length: (h, w)."""
+        """Distance of every pixel's centre to a line: (h, w)."""
         x, y = self.x[:, window[1]] - np.float32(start[0]), self.y[window[0]] - np.float32(start[1])
         dx, dy = end[0] - start[0], end[1] - start[1]
-        square = dx * dx + dy * dy
+        square = dx * dx + dy * dy + 1e-12
         along = x * np.float32(dx / square) + y * np.float32(dy / square)
         np.minimum(np.maximum(along, _ZERO, out=along), _ONE, out=along)
         across, down = x - along * np.float32(dx), y - along * np.float32(dy)
