@@ -290,7 +290,7 @@ class Overlap:
 class OverlapChange:
     """A variant against a reference over seeds, by mean IoU: ``verdicts`` counts better, worse and noise.
 
-    ``low`` and ``high`` are the 95 % interval of the mean difference.
+    ``low`` and ``high`` are means of the seeds' 95 % bounds, which are those of the images.
     """
 
     variant: str

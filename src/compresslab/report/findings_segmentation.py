@@ -8,7 +8,6 @@ import pandas as pd
 
 from compresslab.report.facts import ClassOverlap, Merit, Overlap, OverlapChange, Separable
 from compresslab.report.lookup import Lookup, records
-from compresslab.report.paired import mean_difference
 
 CONDITIONS = ("defined", "ill_conditioned", "undefined")
 """What a figure of merit can be, the worst last."""
@@ -60,13 +59,13 @@ class SegmentationFindings(Lookup):
         rows = self._against("segmentation_comparisons", variant, reference)
         if rows is None:
             return None
-        difference = mean_difference(rows, "miou_difference")
+        difference, low, high = (float(rows[f"miou_difference{end}_points"].mean()) for end in ("", "_low", "_high"))
         return OverlapChange(
             variant=self._names.resolved(variant),
             reference=self._names.resolved(str(rows["reference"].iloc[0]), str(rows["model"].iloc[0])),
-            difference_points=difference.value,
-            low=difference.low,
-            high=difference.high,
+            difference_points=difference,
+            low=low,
+            high=high,
             agreement_percent=rows["pixel_agreement_percent"].mean(),
             seeds=len(rows),
             verdicts=_counted(rows["miou_verdict"]),
@@ -81,17 +80,17 @@ class SegmentationFindings(Lookup):
         rows = self._rows("segmentation_by_class", variant)
         if rows is None:
             return []
-        means = rows.groupby("class", sort=False)[["pixels", "iou_percent", "iou_low_percent", "iou_high_percent"]]
-        total = float(means["pixels"].mean().sum())
+        columns = ["pixels", "iou_percent", "iou_low_percent", "iou_high_percent"]
+        means = rows.groupby("class", sort=False)[columns].mean()
         return [
             ClassOverlap(
                 name=str(name),
-                share_percent=100 * float(row["pixels"]) / total,
+                share_percent=100 * float(row["pixels"]) / float(means["pixels"].sum()),
                 iou_percent=float(row["iou_percent"]),
                 low=float(row["iou_low_percent"]),
                 high=float(row["iou_high_percent"]),
             )
-            for name, row in means.mean().iterrows()
+            for name, row in means.iterrows()
             if not math.isnan(row["iou_percent"])
         ]
 
@@ -156,7 +155,9 @@ class SegmentationFindings(Lookup):
 
     def _merit(self, variant: str, rows: pd.DataFrame) -> Merit:
         condition = max(rows["condition"], key=CONDITIONS.index)
-        difference = mean_difference(rows, "miou_to_baseline")
+        points, points_low, points_high = (
+            float(rows[f"miou_to_baseline{end}_points"].mean()) for end in ("", "_low", "_high")
+        )
         merit, merit_low, merit_high = _means(rows, _MERITS)
         ratio, ratio_low, ratio_high = _means(rows, _RATIOS)
         validated = rows["validation_miou_percent"]
@@ -176,9 +177,9 @@ class SegmentationFindings(Lookup):
             merit_high=merit_high,
             condition=condition,
             cost_ratio=rows["cost_to_baseline_ratio"].mean(),
-            miou_points=difference.value,
-            miou_points_low=difference.low,
-            miou_points_high=difference.high,
+            miou_points=points,
+            miou_points_low=points_low,
+            miou_points_high=points_high,
             verdicts=_counted(rows["miou_to_baseline_verdict"]),
             merit_ratio=ratio,
             merit_ratio_low=ratio_low,

@@ -1,15 +1,17 @@
-"""The paired comparisons of two variants, one row per seed, taken together."""
+"""The paired comparisons of two variants, one row of ``comparisons`` per seed, taken together."""
 
 import pandas as pd
 
 from compresslab.tables.statistics import Estimate, seed_mean
 
+_DIFFERENCE = ("accuracy_difference_points", "accuracy_difference_low_points", "accuracy_difference_high_points")
 
-def mean_difference(runs: pd.DataFrame, quantity: str = "accuracy_difference") -> Estimate:
-    """Difference of a quantity in points: the mean over seeds with Student's interval, or one seed with its own."""
+
+def mean_difference(runs: pd.DataFrame) -> Estimate:
+    """Difference of the accuracies in points: the mean over seeds with Student's interval, or one seed with Tango's."""
     if len(runs) == 1:
-        return Estimate(*(float(runs[f"{quantity}{end}_points"].iloc[0]) for end in ("", "_low", "_high")))
-    return seed_mean(runs[f"{quantity}_points"].tolist())
+        return Estimate(*(float(runs[name].iloc[0]) for name in _DIFFERENCE))
+    return seed_mean(runs[_DIFFERENCE[0]].tolist())
 
 
 def common_verdict(runs: pd.DataFrame) -> str:

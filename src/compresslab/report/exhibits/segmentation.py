@@ -181,8 +181,7 @@ def search(evidence: Evidence, language: Language) -> Sheet | None:
     builder.numbers("cost_ratio", [row.cost_ratio for row in merits])
     builder.numbers("miou_to_baseline_points", [_points(row) for row in merits], str)
     builder.text("miou_to_baseline_verdict", [_verdict(row, language) for row in merits])
-    ratios = [_with_interval(row.merit_ratio, row.merit_ratio_low, row.merit_ratio_high) for row in merits]
-    builder.numbers("merit_ratio", ratios, str)
+    builder.numbers("merit_ratio", [_ratio(row) for row in merits], str)
     builder.numbers("validation_miou_percent", [row.validation_miou_percent for row in merits])
     return builder.text("on_front", [_front(row, language) for row in merits]).sheet()
 
@@ -278,6 +277,12 @@ def _points(row: Merit) -> str:
     if row.variant == row.baseline:
         return MISSING
     return _with_interval(row.miou_points, row.miou_points_low, row.miou_points_high, UNITS["points"])
+
+
+def _ratio(row: Merit) -> str:
+    if row.variant == row.baseline:
+        return MISSING
+    return _with_interval(row.merit_ratio, row.merit_ratio_low, row.merit_ratio_high)
 
 
 def _verdict(row: Merit, language: Language) -> str:
