@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from compresslab.artifacts import read_json
 from compresslab.data import archive as archive_module
 from compresslab.data import fetch as fetch_module
-from compresslab.data.archive import archive_problem, tree_sha256, unpack
+from compresslab.data.archive import archive_content, archive_problem, tree_sha256, unpack
 from compresslab.data.dataset import RemoteArchive
 from compresslab.data.download import Patience
 from compresslab.data.errors import DataError
@@ -384,3 +384,63 @@ def test_a_received_archive_is_not_received_again(tmp_path, fetched, upstream):
     fetched("upstream")
     assert upstream.calls == 0
     assert _read(tmp_path / "raw" / "Data") == KEPT
+
+
+# Archives some of whose files have no published checksum.
+
+
+def _half_published(**changes):
+    """The texts of the toy archive are published; of its images only the number is known, and the most they take."""
+    texts = {name: content for name, content in KEPT.items() if name.endswith(".txt")}
+    half = {"unhashed": ("*/*/*.jpg",), "sha256": _published(texts).sha256, "bytes": 60_000}
+    return _published(**(half | changes))
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_files_without_a_checksum_may_hold_anything(tmp_path, packed, form):
+    others = KEPT | {"group1/1/1.jpg": b"another picture"}
+    for number, kept in enumerate((KEPT, others)):
+        path = packed(FORMATS[form](_inside(kept)))
+        unpack(path, _half_published(), tmp_path / f"{number}")
+        assert _read(tmp_path / f"{number}") == kept
+        listed = {name: (len(content), hashlib.sha256(content).hexdigest()) for name, content in kept.items()}
+        assert archive_content(path, _half_published()) == (sum(map(len, kept.values())), tree_sha256(listed))
+
+
+def test_the_others_are_still_the_published_ones(tmp_path, packed):
+    changed = packed(_zip(_inside(KEPT | {"list.txt": b"a c\n"})))
+    assert _refused(changed, tmp_path, _half_published()).startswith(
+        "does not hold the published files (4 bytes, sha256 of their list"
+    )
+    with pytest.raises(DataError, match="does not hold the published files"):
+        archive_content(changed, _half_published())
+
+
+def test_files_without_a_checksum_are_counted_and_bounded(tmp_path, packed):
+    without = {name: content for name, content in KEPT.items() if name != "group1/1/1.jpg"}
+    assert _refused(packed(_zip(_inside(without))), tmp_path, _half_published()) == "is incomplete (3 of 4 files)"
+    more = KEPT | {"group1/1/2.jpg": b"x"}
+    assert "more than the published 4 files" in _refused(packed(_zip(_inside(more))), tmp_path, _half_published())
+    bomb = packed(_zip(_inside(KEPT | {"group1/1/1.jpg": bytes(50_000)})))
+    assert _refused(bomb, tmp_path, _half_published()) == "holds more than the 60,000 bytes"
+
+
+def test_an_archive_may_have_no_checksum_at_all(packed):
+    archive = _half_published(sha256=None, unhashed=("*.txt", "*/*/*.jpg"))
+    assert archive_problem(packed(_zip(_inside(KEPT | {"list.txt": b"?"}))), archive) is None
+    with pytest.raises(ValueError, match="without a hash, every wanted file is an unhashed one"):
+        _half_published(sha256=None)
+
+
+def test_what_was_found_is_what_the_receipt_says(tmp_path, fetched, monkeypatch):
+    monkeypatch.setattr(fetch_module, "open_dataset", lambda *_: SimpleNamespace(FILES=(_half_published(),)))
+    packed = tmp_path / "mirror" / "toy" / "boards.zip"
+    packed.write_bytes(_zip(_inside()))
+    (file,) = fetched()
+    assert (file.bytes, file.sha256) == (_published().bytes, _published().sha256)
+    assert read_json(tmp_path / "raw" / "fetched.json")["files"][0]["sha256"] == file.sha256
+    # What is there already is kept, whatever the mirror holds by now.
+    packed.write_bytes(_zip(_inside(KEPT | {"group1/1/1.jpg": b"another picture"})))
+    assert fetched() == [file]
+    shutil.rmtree(tmp_path / "raw")
+    assert fetched() != [file]

@@ -1,6 +1,7 @@
 """Reading and writing prepared data, cards, preprocessing and splits."""
 
 import json
+import types
 
 import numpy as np
 import pytest
@@ -8,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compresslab.arrays import write_arrays
-from compresslab.config.inventory import dataset_module, datasets
+from compresslab.config.inventory import dataset_module, datasets, task_of
 from compresslab.data.card import DataCard, read_card
 from compresslab.data.catalogue import open_dataset
 from compresslab.data.errors import DataError
+from compresslab.data.masks import VOID
+from compresslab.data.prepare import prepare
 from compresslab.data.prepared import SPLITS, Samples, calibration_images, content_sha256, read_split, write_prepared
 from compresslab.data.preprocessing import Preprocessing
 from compresslab.data.sampling import permutation, uniform
@@ -107,6 +110,90 @@ def test_origins_of_other_samples_are_refused(prepared):
         write_arrays(prepared, members | {"train_origins": origins})
         with pytest.raises(DataError, match=r"train_origins .* do not name 50 samples; prepare the dataset again"):
             read_split(prepared, "train")
+
+
+def _masked_splits(count=9):
+    rng = np.random.default_rng(1)
+    return {
+        split: Samples(
+            rng.integers(0, 256, (count, 4, 5, 3), np.uint8), rng.choice([0, 1, VOID], (count, 4, 5)).astype(np.uint8)
+        )
+        for split in SPLITS
+    }
+
+
+def test_masks_are_read_back_with_their_images(tmp_path):
+    splits = _masked_splits()
+    write_prepared(tmp_path / "toy.npz", splits, _card(splits))
+    whole, part = read_split(tmp_path / "toy.npz", "test"), read_split(tmp_path / "toy.npz", "test", 4)
+    assert whole.labels.dtype == np.uint8
+    np.testing.assert_array_equal(whole.labels, splits["test"].labels)
+    np.testing.assert_array_equal(part.labels, splits["test"].labels[part.indices])
+
+
+@pytest.mark.parametrize("labels", [np.zeros((9, 4, 6), np.uint8), np.zeros((9, 4, 5), int), np.zeros((9, 5), int)])
+def test_labels_that_do_not_fit_the_images_are_refused(tmp_path, labels):
+    splits = _masked_splits() | {"train": Samples(_masked_splits()["train"].images, labels)}
+    write_prepared(tmp_path / "toy.npz", splits, _card(splits))
+    with pytest.raises(DataError, match=r"train_images uint8 .* and train_labels .* are not a prepared split; prepare"):
+        read_split(tmp_path / "toy.npz", "train")
+
+
+def _toy(monkeypatch, splits, task="segmentation"):
+    module = types.SimpleNamespace(
+        TITLE=TEXTS, DESCRIPTION=TEXTS, PROTOCOL=TEXTS, CAVEATS=(), CLASSES=("a", "b"), LICENCE="none", CITATION="none"
+    )
+    module.SUBSTITUTE, module.FILES, module.TASK, module.read = False, (), task, lambda _raw: splits
+    monkeypatch.setattr("compresslab.data.prepare.open_dataset", lambda *_: module)
+    return module
+
+
+def test_a_card_of_masks_counts_pixels(tmp_path, monkeypatch):
+    splits = _masked_splits()
+    _toy(monkeypatch, splits).LABEL_MAP = {"x": "a", "y": "void"}
+    card = prepare("toy", "upstream", None, tmp_path / "toy.npz")
+    assert card.task == "segmentation"
+    assert card.images == dict.fromkeys(SPLITS, 9)
+    for split in SPLITS:
+        labels = splits[split].labels
+        assert card.counts[split] == {"a": (labels == 0).sum(), "b": (labels == 1).sum()}
+        assert sum(card.counts[split].values()) + card.void_pixels[split] == labels.size
+    pixels = splits["train"].images.reshape(-1, 3) / 255
+    assert card.mean == pytest.approx(pixels.mean(axis=0).tolist())
+    assert card.std == pytest.approx(pixels.std(axis=0).tolist())
+    assert read_card(tmp_path / "toy.npz").label_map == {"x": "a", "y": "void"}
+
+
+def test_a_card_of_classes_counts_samples(tmp_path, monkeypatch):
+    splits = _splits()
+    _toy(monkeypatch, splits, "classification")
+    card = prepare("toy", "upstream", None, tmp_path / "toy.npz")
+    assert card.images == {split: sum(card.counts[split].values()) for split in SPLITS} == dict.fromkeys(SPLITS, 50)
+    assert (card.task, card.label_map, card.void_pixels) == ("classification", {}, {})
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "message"),
+    [
+        ("segmentation", np.full((9, 4, 5), 2, np.uint8), r"a train label is 2, .* 0 to 1, and void is 255$"),
+        ("segmentation", np.full((9, 4, 6), 0, np.uint8), r"train labels are uint8 \(9, 4, 6\), .* fit images of"),
+        (
+            "segmentation",
+            np.full((9, 4, 5), 0),
+            r"train labels are int64 .*: uint8, one for every pixel, are expected$",
+        ),
+        ("classification", np.full((9, 4, 5), 0, np.uint8), r"train labels are uint8 .*: one for every image"),
+        ("classification", np.full(9, 2), r"a train label is 2, but the classes are 0 to 1$"),
+    ],
+)
+def test_preparing_refuses_labels_that_are_none(tmp_path, monkeypatch, task, labels, message):
+    splits = (_masked_splits() if task == "segmentation" else _splits(9)) | {
+        "train": Samples(_masked_splits()["train"].images, labels)
+    }
+    _toy(monkeypatch, splits, task)
+    with pytest.raises(DataError, match=f"^toy: .*{message}"):
+        prepare("toy", "upstream", None, tmp_path / "toy.npz")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_limit_is_not_just_the_beginning(prepared):
@@ -265,6 +352,8 @@ def test_every_dataset_module_can_fill_its_card():
             assert module.LICENCE
             assert module.CITATION
             assert module.SUBSTITUTE or source != "embedded"
+            masks = task_of(name, source) == "segmentation"
+            assert bool(getattr(module, "LABEL_MAP", {})) == (masks and source != "embedded")
             assert all(url.startswith("https://") for file in module.FILES for url in file.urls)
 
 
