@@ -265,6 +265,40 @@ def test_a_residual_that_waits_is_held_in_memory(tmp_path: Path) -> None:
     assert (plain, residual) == (2 * tensor_bytes, 3 * tensor_bytes)
 
 
+def test_weighing_channels_takes_no_memory_beside_the_means(tmp_path: Path) -> None:
+    """Axes of one element move without a copy, and the product is written where its last reader is."""
+    exchanged = [0, 2, 1, 3]
+    layers = graph_costs(
+        tmp_path / "model.onnx",
+        [
+            helper.make_node("GlobalAveragePool", ["images"], ["means"], "means"),
+            helper.make_node("Transpose", ["means"], ["column"], "column", perm=exchanged),
+            helper.make_node("Conv", ["column", "taps"], ["mixed"], "mixed", pads=[1, 0, 1, 0]),
+            helper.make_node("Sigmoid", ["mixed"], ["weights"], "weights"),
+            helper.make_node("Transpose", ["weights"], ["row"], "row", perm=exchanged),
+            helper.make_node("Mul", ["images", "row"], ["logits"], "weighted"),
+        ],
+        {"taps": zeros(1, 1, 3, 1)},
+    )
+    taken = {name: layer.activation_bytes for name, layer in layers.items() if layer.activation_bytes}
+    assert taken == {"means": 4 * 4, "mixed": 4 * 4}
+
+
+def test_what_is_read_later_is_not_written_over(tmp_path: Path) -> None:
+    layers = graph_costs(
+        tmp_path / "model.onnx",
+        [
+            helper.make_node("Relu", ["images"], ["a"], "kept"),
+            helper.make_node("Reshape", ["a", "shape"], ["b"], "view"),
+            helper.make_node("Relu", ["b"], ["c"], "beside"),
+            helper.make_node("Transpose", ["a"], ["d"], "moved", perm=[0, 1, 3, 2]),
+            helper.make_node("Add", ["c", "d"], ["logits"], "sum"),
+        ],
+        {"shape": np.array([0, 4, 8, 8])},
+    )
+    assert {name for name, layer in layers.items() if layer.activation_bytes} == {"beside", "moved"}
+
+
 def test_an_onnx_product_without_a_rule_is_an_error(tmp_path: Path) -> None:
     product = helper.make_node("Einsum", ["images", "images"], ["logits"], "product", equation="nchw,nchw->n")
     with pytest.raises(ValueError, match=r"node product: .* no rule to count Einsum"):

@@ -14,8 +14,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from compresslab.measure import cost_torch, cost_torchinfo, formula
 from compresslab.measure.cost import ImageShape
 from compresslab.models.torch.artifact import build
+from compresslab.models.torch.layers import Concatenation, Multiplication
 
-DIGITS, PHOTOS = (28, 28, 1), (224, 224, 3)
+DIGITS, PHOTOS, ODD = (28, 28, 1), (224, 224, 3), (61, 99, 3)
 CIRESAN = [
     {"convolutions": convolutions, "fully_connected": layers, "early_pooling": early}
     for convolutions in (4, 5, 6, 7)
@@ -34,6 +35,11 @@ OURS: list[tuple[str, ImageShape, dict[str, Any]]] = [
     ("resnet18", PHOTOS, {"stem": "7x7"}),
     ("resnet18", DIGITS, {"stem": "7x7"}),
     ("resnet18", DIGITS, {"stem": "3x3"}),
+    ("unet", ODD, {"base_channels": 4}),
+    ("fcn", ODD, {"base_channels": 4, "stride": 32}),
+    ("deeplabv3", ODD, {"base_channels": 4}),
+    ("efficient-unet", (64, 128, 3), {}),
+    ("efficient-unet", ODD, {"reduction": 3, "depth": 2, "kernel": 5}),
     *(("ciresan", DIGITS, arguments) for arguments in (*CIRESAN, *RESIDUAL)),
 ]
 
@@ -79,13 +85,13 @@ SIDES = st.integers(1, 5)
 
 @st.composite
 def windows(draw: st.DrawFn) -> nn.Module:
-    """A convolution, a transposed convolution or a pooling with arbitrary settings; it reads 4 channels."""
+    """A convolution, a transposed one, a pooling or an enlargement with arbitrary settings; it reads 4 channels."""
     pair = st.tuples(SIDES, SIDES)
     kernel, stride, dilation = draw(pair), draw(pair), draw(st.tuples(st.integers(1, 2), st.integers(1, 2)))
     padding = draw(st.tuples(*(st.integers(0, side // 2) for side in kernel)))
     groups, bias = draw(st.sampled_from((1, 2, 4))), draw(st.booleans())
     ceil_mode = draw(st.booleans())
-    match draw(st.sampled_from(("convolution", "same", "transposed", "max", "average"))):
+    match draw(st.sampled_from(("convolution", "same", "transposed", "max", "average", "enlarged"))):
         case "convolution":
             return nn.Conv2d(4, 8, kernel, stride, padding, dilation, groups, bias)
         case "same":
@@ -93,6 +99,9 @@ def windows(draw: st.DrawFn) -> nn.Module:
         case "transposed":
             more = tuple(min(step, hole) - 1 for step, hole in zip(stride, dilation, strict=True))
             return nn.ConvTranspose2d(4, 8, kernel, stride, padding, more, groups, bias, dilation)
+        case "enlarged":
+            by = st.sampled_from((1.5, 2.0, 3.0))
+            return nn.Upsample(scale_factor=draw(st.one_of(by, st.tuples(by, by))), mode="bilinear")
         case "max":
             return nn.MaxPool2d(kernel, stride, padding, dilation, ceil_mode=ceil_mode)
     return nn.AvgPool2d(kernel, stride, padding, ceil_mode=ceil_mode)
@@ -142,6 +151,18 @@ class Products(nn.Module):
         return torch.matmul(images, images)
 
 
+class Joined(nn.Module):
+    """What does not go together: another number of channels to multiply, another size to concatenate."""
+
+    def __init__(self, joint: nn.Module) -> None:
+        super().__init__()
+        self.other = nn.Conv2d(1, 2, 3, padding=1 if isinstance(joint, Multiplication) else 0)
+        self.joint = joint
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.joint(images, self.other(images))
+
+
 @pytest.mark.parametrize(
     ("network", "message"),
     [
@@ -151,6 +172,8 @@ class Products(nn.Module):
         (nn.Sequential(nn.Conv2d(3, 2, 3)), "layer 0: Conv2d reads 3 channels or features, but gets 1"),
         (nn.Sequential(nn.MaxPool2d(9)), "layer 0: MaxPool2d leaves nothing of an input of shape"),
         (nn.Sequential(nn.Flatten(0)), "layer 0: .* flattens everything but the batch"),
+        (Joined(Multiplication()), r"layer joint: shapes that go together differ: \(1, 8, 8\), \(2, 8, 8\)"),
+        (Joined(Concatenation()), r"layer joint: shapes that go together differ: \(8, 8\), \(6, 6\)"),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
