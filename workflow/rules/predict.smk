@@ -39,7 +39,7 @@ rule segment:
     conda:
         lambda wildcards: PLAN.environment_file(wildcards.variant)
     resources:
-        mem_mb=4000,
+        mem_mb=2000,
     params:
         spec=lambda wildcards: PLAN.predict_slice(wildcards.variant),
         code=lambda wildcards: tokens(*segment_code(wildcards)),
