@@ -516,6 +516,33 @@ class TestLimits:
         assert plan.protocol("digits")["threads"] == plan.experiment.benchmark.threads
 
 
+class TestPlannedFigures:
+    """A figure that can show nothing of a lab is not drawn."""
+
+    STREETS = """\
+labs:
+  streets:
+    dataset: camvid
+    models:
+      unet: {variants: {torch-fp32: {method: train-torch}}}
+"""
+
+    def test_a_study_adds_its_figure(self, tmp_path: Path) -> None:
+        without = Plan(experiment(tmp_path, VALID)).figures("digits")
+        studied = Plan(experiment(tmp_path, VALID, "labs: {digits: {studies: {convolutions: }}}\n")).figures("digits")
+        assert set(studied) - set(without) == {"convolutions"}
+
+    def test_what_a_lab_has_nothing_of_is_left_out(self, tmp_path: Path) -> None:
+        drawn = Plan(experiment(tmp_path, VALID)).figures("digits")
+        assert {"accuracy", "confusion", "training", "layer_errors", "activations", "sparsity"} <= set(drawn)
+        assert {"codec_shift", "elastic", "sensitivity", "segmented", "merit"}.isdisjoint(drawn)
+
+    def test_a_task_has_its_own(self, tmp_path: Path) -> None:
+        drawn = Plan(experiment(tmp_path, self.STREETS)).figures("streets")
+        assert {"segmented", "class_iou", "merit", "training", "latency"} <= set(drawn)
+        assert {"confusion", "misclassified", "agreement", "layer_errors", "activations"}.isdisjoint(drawn)
+
+
 class TestPlan:
     """Two ways to name a variant: alone, or with its model."""
 

@@ -306,9 +306,19 @@ def networks_of_figure(wildcards):
     return networks_of_lab(wildcards) if "networks" in figure_needs(wildcards.figure)[1] else []
 
 
+# The task of the variants whose answers a figure of a kind shows.
+ANSWERS = {"predictions": "classification", "label_maps": "segmentation"}
+
+
+def answering_figure(wildcards):
+    """The variants of the lab whose answers a figure shows: none, for a figure of another task or without images."""
+    tasks = {ANSWERS.get(kind) for kind in figure_needs(wildcards.figure)[1]}
+    return [variant for variant in PLAN.of_lab(wildcards.lab) if variant.task in tasks]
+
+
 def predictions_of_figure(wildcards):
-    """Predictions of all variants of the lab, for a figure that shows single images."""
-    wanted = PLAN.of_lab(wildcards.lab) if "predictions" in figure_needs(wildcards.figure)[1] else []
+    """Answers of the lab's variants, for a figure that shows single images."""
+    wanted = answering_figure(wildcards)
     return [f"results/{RUN}/predictions/{variant.id}/seed-{FIRST_SEED}.npz" for variant in wanted]
 
 

@@ -42,7 +42,7 @@ rule figure:
         stamp=lambda wildcards: stamp(*figure_code(wildcards)),
         tables=lambda wildcards: f"results/{RUN}/tables/{wildcards.lab}",
         networks=lambda wildcards: named(PLAN.networks(wildcards.lab), networks_of_figure(wildcards)),
-        predictions=lambda wildcards: named(PLAN.of_lab(wildcards.lab), predictions_of_figure(wildcards)),
+        predictions=lambda wildcards: named(answering_figure(wildcards), predictions_of_figure(wildcards)),
         views=lambda wildcards: named(PLAN.distorted(wildcards.lab), views_of_figure(wildcards)),
         out="results/{run}/figures/{lab}",
         source_folder=lambda wildcards: project_file("report"),
@@ -58,9 +58,12 @@ rule figure:
 rule report:
     input:
         tables=expand("results/{{run}}/tables/{{lab}}/{table}.csv", table=TABLES),
-        figures=expand(
-            "results/{{run}}/figures/{{lab}}/{{language}}/{figure}.{suffix}",
-            figure=FIGURES,
+        figures=lambda wildcards: expand(
+            "results/{run}/figures/{lab}/{language}/{figure}.{suffix}",
+            run=RUN,
+            lab=wildcards.lab,
+            language=wildcards.language,
+            figure=PLAN.figures(wildcards.lab),
             suffix=["svg", "png"],
         ),
         cards=cards_of_lab,

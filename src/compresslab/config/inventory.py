@@ -13,6 +13,9 @@ from typing import Any
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
+IN_EVERY_LAB = ("costs", "cost_layers", "latency", "speed")
+"""Tables that have rows whatever a lab studies."""
+
 SHAPE = "image_shape"
 """First argument of every architecture."""
 
@@ -96,6 +99,17 @@ def figure_needs(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Tables that a figure reads, and what else it needs: its `TABLES` and `KINDS`, read without importing it."""
     constants = _constants(f"report/figures/{module_name(name)}.py", "TABLES", "KINDS")
     return constants["TABLES"], constants["KINDS"]
+
+
+@cache
+def figure_shows(name: str, empty: frozenset[str]) -> bool:
+    """Whether a figure can show something when these tables are empty.
+
+    One of its tables that are not is enough, but not one that every lab fills: unless its ``ENOUGH`` names that.
+    """
+    constants = _constants(f"report/figures/{module_name(name)}.py", "TABLES", "ENOUGH")
+    telling = constants.get("ENOUGH", tuple(table for table in constants["TABLES"] if table not in IN_EVERY_LAB))
+    return not constants["TABLES"] or not empty.issuperset(telling or constants["TABLES"])
 
 
 def module_name(name: str) -> str:

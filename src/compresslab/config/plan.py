@@ -14,7 +14,15 @@ from typing import Any, TypeVar
 from compresslab.artifacts import canonical_json, file_sha256
 from compresslab.config.calibration import Calibration
 from compresslab.config.experiment import Experiment, Lab, LabLimits, Limits, Model, TrainingLimits
-from compresslab.config.inventory import architecture_module, module_name, task_of
+from compresslab.config.inventory import (
+    architecture_module,
+    figure_needs,
+    figure_shows,
+    figures,
+    module_name,
+    studies,
+    task_of,
+)
 from compresslab.config.method import Method
 from compresslab.config.methods.import_ import Parameters as Import
 from compresslab.config.study import Study
@@ -24,6 +32,15 @@ Choice = TypeVar("Choice")
 
 FRAMEWORKS_OF_WEIGHTS = ("torch", "tensorflow")
 """What a file holds that names its architecture; the others hold their graph."""
+
+TABLES_OF_TASK = {
+    "classification": {"scores", "scores_by_class", "confusion", "comparisons"},
+    "segmentation": {
+        *("segmentation", "segmentation_by_class", "segmentation_confusion", "segmentation_comparisons"),
+        "figure_of_merit",
+    },
+}
+"""Tables that only the answers to a task fill."""
 
 STUDY_SHARE = 150
 """A study times each of its cells for this part of a session's seconds per cell, in every round."""
@@ -140,6 +157,15 @@ class Plan:
         parent = variant.method.parent
         names = ([parent] if parent else []) + (_chosen_for(variant, self.lab(variant.lab).comparisons) or [])
         return {name: reference for name in names if (reference := self._named(variant, name))}
+
+    def figures(self, lab: str) -> list[str]:
+        """The figures that can show something of a lab, by the tables and the other things that it has."""
+        empty, absent = frozenset(self._empty_tables(lab)), self._absent_kinds(lab)
+        return [
+            module_name(figure)
+            for figure in figures()
+            if figure_shows(figure, empty) and absent.isdisjoint(figure_needs(figure)[1])
+        ]
 
     def datasets(self, lab: str) -> list[str]:
         """Names of the datasets that a lab's models are trained on, in the order of the configuration."""
@@ -335,6 +361,7 @@ class Plan:
                 "seeds": self.seeds_of(lab),
                 "languages": experiment.languages,
                 "datasets": self.datasets(lab),
+                "figures": self.figures(lab),
                 "instead": {name: read for name, read in experiment.data.instead.items() if read in self.datasets(lab)},
                 "models": models,
                 # Canonical JSON sorts its keys; the order of the configuration is the order of the report.
@@ -393,6 +420,31 @@ class Plan:
     def code_of_engine(self, variant_id: str, engine: str) -> list[str]:
         """Modules that running a variant loads by name, which the import graph cannot see."""
         return [f"compresslab.engines.{module_name(engine)}", *self.code_of_architecture(variant_id)]
+
+    def _empty_tables(self, lab: str) -> set[str]:
+        """The tables that have no rows for a lab, whatever its run finds."""
+        variants, chosen = self.of_lab(lab), self.lab(lab).studies.chosen
+        filled = {
+            "training": any(self.is_trained(variant) for variant in variants),
+            "layers": any(self.references(variant) for variant in variants),
+            "sensitivity": any(variant.method.measures_sensitivity for variant in variants),
+            "codec_shift": self.lab(lab).codec_shift is not None,
+            **{module_name(study): study in chosen for study in studies()},
+        }
+        empty = {table for table, has_rows in filled.items() if not has_rows}
+        tasks = {variant.task for variant in variants}
+        return empty.union(*(tables for task, tables in TABLES_OF_TASK.items() if task not in tasks))
+
+    def _absent_kinds(self, lab: str) -> set[str]:
+        """What figures look into beside tables and a lab does not have."""
+        tasks = {variant.task for variant in self.of_lab(lab)}
+        there = {
+            "networks": bool(self.networks(lab)),
+            "views": bool(self.distorted(lab)),
+            "predictions": "classification" in tasks,
+            "label_maps": "segmentation" in tasks,
+        }
+        return {kind for kind, is_there in there.items() if not is_there}
 
     def _training_limits(self, variant: Variant) -> Limits:
         """Caps on what a variant's training sees: the lab's, under those of its model."""

@@ -20,7 +20,8 @@ class Subject:
     """What the configuration says of a lab and its run.
 
     ``title`` by language; ``models`` as in ``config.yaml``: ``{model: {"train": {...}, "variants": {name: {...}}}}``;
-    ``instead``: the datasets that were read in place of others, by the others' names.
+    ``instead``: the datasets that were read in place of others, by the others' names. ``figures``: those that were
+    drawn; None where nobody says, and what lies in the folder counts.
     """
 
     lab: str
@@ -34,6 +35,7 @@ class Subject:
     datasets: tuple[str, ...]
     models: Mapping[str, Mapping[str, Any]]
     instead: Mapping[str, str] = field(default_factory=dict)
+    figures: tuple[str, ...] | None = None
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -43,7 +45,7 @@ class Subject:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Subject":
         """Read what ``json.dumps`` of a dictionary with these keys gave."""
-        lists = {name: tuple(values[name]) for name in ("seeds", "languages", "datasets")}
+        lists = {name: tuple(values[name]) for name in ("seeds", "languages", "datasets", "figures") if name in values}
         return cls(**{**values, **lists})
 
 

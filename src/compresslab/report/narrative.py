@@ -5,7 +5,7 @@ numbers with filters. What it names and nobody knows is an error, never an empty
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,7 @@ def _environment(folder: Path, language: Language) -> jinja2.Environment:
 
 def _names(evidence: Evidence, figures: Path, language: Language, numbering: _Numbering) -> dict[str, Any]:
     subject = evidence.subject
+    drawn = _drawn(figures, subject.figures)
     return {
         "t": language,
         "subject": subject,
@@ -91,25 +92,32 @@ def _names(evidence: Evidence, figures: Path, language: Language, numbering: _Nu
         "found": Findings(evidence),
         "networks": evidence.networks,
         "meaningless": evidence.is_meaningless,
-        "figure": _figure_writer(figures, language, numbering),
+        "figure": _figure_writer(drawn, language, numbering),
         "table": _table_writer(evidence, language, numbering),
         "has_table": lambda name, **options: SHEETS[name](evidence, language, **options) is not None,
-        "has_figure": lambda name: _has_figure(figures, name),
+        "has_figure": drawn,
         "ref": lambda kind, name: f"⟦{kind}:{name}⟧",
         "tag": language.tag,
     }
 
 
-def _has_figure(figures: Path, name: str) -> bool:
-    """Whether a figure was drawn: an empty file stands for one that had no data."""
-    path = figures / f"{name}.svg"
-    return path.is_file() and path.stat().st_size > 0
+def _drawn(figures: Path, planned: Collection[str] | None) -> Callable[[str], bool]:
+    """Say of a figure whether it was drawn: an empty file stands for one that had no data.
+
+    With another configuration the run may have drawn more than what is ``planned`` now.
+    """
+
+    def drawn(name: str) -> bool:
+        path = figures / f"{name}.svg"
+        return (planned is None or name in planned) and path.is_file() and path.stat().st_size > 0
+
+    return drawn
 
 
-def _figure_writer(figures: Path, language: Language, numbering: _Numbering) -> Callable[..., str]:
+def _figure_writer(drawn: Callable[[str], bool], language: Language, numbering: _Numbering) -> Callable[..., str]:
     def figure(name: str) -> str:
         caption = language(f"caption.figure.{name}")
-        if not _has_figure(figures, name):
+        if not drawn(name):
             return language("document.no_figure", name=language(f"title.figure.{name}"))
         number = language("document.figure", number=numbering.number("figure", name))
         path = f"figures/{name}.svg"

@@ -1,8 +1,9 @@
 """Figures by name: each is one module of this folder, loaded by name so that an edit redraws that figure alone.
 
 A figure module has ``TABLES``, the names of the tables it reads; ``KINDS``, what else it needs (``networks``,
-``predictions``, ``images``, ``views``); and ``draw(material, language)``, which returns None when there is nothing to
-show.
+``predictions``, ``label_maps``, ``images``, ``views``); and ``draw(material, language)``, which returns None when there
+is nothing to show. A lab whose tables can only be empty does not draw it; ``ENOUGH`` names tables of which one that is
+filled makes it worth drawing, where those that every lab fills count, too.
 """
 
 from importlib import import_module
@@ -15,7 +16,7 @@ from compresslab.report.figures.drawing import drawing_in, save
 from compresslab.report.figures.material import Kind, Material
 from compresslab.report.languages import Language
 
-_NOT_FIGURES = {"drawing", "material", "registry"}
+_NOT_FIGURES = {"drawing", "material", "points", "registry"}
 
 
 def names() -> list[str]:

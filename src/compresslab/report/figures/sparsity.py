@@ -26,6 +26,7 @@ from compresslab.report.languages import Language
 from compresslab.report.numbers import KIBIBYTE, significant
 
 TABLES = ("costs", "sparse_products")
+ENOUGH = ("costs", "sparse_products")
 KINDS: tuple[Kind, ...] = ()
 
 _FLOAT_BYTES = 4
