@@ -126,7 +126,7 @@ def truth(seed: int = 7) -> np.ndarray:
 def images() -> np.ndarray:
     """Pictures of the scenes, uint8 (N, H, W, 3): a shade per class under noise."""
     random = np.random.default_rng(8)
-    shades = np.linspace(40, 220, 256).astype(np.uint8)[truth()]
+    shades = np.linspace(40, 220, len(CLASSES))[_without_void(truth())]
     return np.clip(shades[..., None] + random.normal(0, 12, (*shades.shape, 3)), 0, 255).astype(np.uint8)
 
 
