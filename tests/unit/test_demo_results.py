@@ -104,6 +104,18 @@ def test_a_run_without_tables_is_shown_without_accuracies(spoiled: Path) -> None
     assert variant.file_bytes == variant.file.stat().st_size
 
 
+def test_a_lab_that_answers_per_pixel_is_left_out(spoiled: Path) -> None:
+    def segment(dataset: str) -> None:
+        card = spoiled / f"data/prepared/embedded/{dataset}.json"
+        write_json(card, {**read_json(card), "task": "segmentation"})
+
+    segment(COLOUR)
+    assert run_of(spoiled).labs == [NUMPY_LAB]
+    segment(GREY)
+    with pytest.raises(ResultsError, match=r"or of segmentation.*snakemake --cores 2"):
+        run_of(spoiled)
+
+
 def test_what_needs_a_training_framework_is_left_out(spoiled: Path) -> None:
     for card in (spoiled / "results/smoke/models" / ONNX_LAB).rglob("card.json"):
         write_json(card, read_json(card) | {"method": "train-torch"})

@@ -155,7 +155,7 @@ def read_run(folder: Path, data: Path, scale: str | None = None) -> Run:
     read = (_model(folder, data, cards) for cards in grouped.values())
     models = {(model.lab, model.name): model for model in read if model}
     if not models:
-        found = "only variants of PyTorch and TensorFlow" if grouped else "no models"
+        found = "only variants of PyTorch and TensorFlow, or of segmentation" if grouped else "no models"
         raise ResultsError(
             f"{folder} holds {found}, and the page has nothing to show; make a run with: "
             f"snakemake --cores 2 --config scale={folder.name if folder.name in SCALES else 'smoke'}"
@@ -181,7 +181,7 @@ def _card(path: Path) -> dict[str, Any]:
 
 
 def _model(folder: Path, data: Path, cards: list[dict[str, Any]]) -> Model | None:
-    """A model with what of it can be run, or None where nothing can; the first seed stands for all."""
+    """A model with what of it can be run and shown, or None where nothing can; the first seed stands for all."""
     seed = min(card["seed"] for card in cards)
     cards = [card for card in cards if card["seed"] == seed]
     lab, name, _ = cards[0]["variant"].split("/")
@@ -191,9 +191,13 @@ def _model(folder: Path, data: Path, cards: list[dict[str, Any]]) -> Model | Non
         return None
     origin = cards[0]["data"]
     prepared = data / origin["source"] / f"{origin['dataset']}.npz"
+    described = read_card(prepared)
+    if described.task != "classification":
+        # The page shows one class per picture, not one per pixel.
+        return None
     parents = {card["variant"].rpartition("/")[2]: card["parent"] for card in cards}
     pair = shown_first(variants, parents, _baseline(_table(folder, lab, "speed"), name))
-    return Model(lab, name, variants, pair, read_card(prepared), prepared, origin["content_sha256"])
+    return Model(lab, name, variants, pair, described, prepared, origin["content_sha256"])
 
 
 def _variant(card: Mapping[str, Any], scores: pd.DataFrame | None, costs: pd.DataFrame | None) -> Variant | None:
