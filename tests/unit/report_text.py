@@ -22,16 +22,16 @@ def report_of(lab: str, evidence: Evidence, figures: Path, tag: str) -> str:
     return _plain("\n".join(narrative.write(path, evidence, figures, language(tag, REPORT))))
 
 
-def sentence(macro: str, tag: str, *facts: object) -> str:
+def sentence(macro: str, tag: str, *facts: object, of: str = "sentences") -> str:
     """What one of the shared sentences says of some facts, with plain spaces; a fraction of a whole report's time."""
-    said = getattr(_sentences(tag), macro)(*facts)
+    said = getattr(_sentences(tag, of), macro)(*facts)
     return _plain(language(tag, REPORT).spaced(str(said).strip()))
 
 
 @lru_cache
-def _sentences(tag: str) -> jinja2.environment.TemplateModule:
+def _sentences(tag: str, of: str) -> jinja2.environment.TemplateModule:
     environment = narrative._environment(REPORT / "narrative", language(tag, REPORT))
-    return environment.get_template(f"sentences.{tag}.md.j2").module
+    return environment.get_template(f"{of}.{tag}.md.j2").module
 
 
 def _plain(text: str) -> str:
