@@ -259,7 +259,8 @@ class TestDeepLabV3:
 
     def test_the_pyramid_sees_the_image_as_a_whole(self) -> None:
         """A corner that no kernel reaches from the opposite one moves the logits there, through the mean."""
-        network = build("deeplabv3", (256, 256, 3), CLASSES, base_channels=2, rates=[2, 3]).eval()
+        torch.manual_seed(0)
+        network = build("deeplabv3", (256, 256, 3), CLASSES, base_channels=8, rates=[2, 3]).eval()
         mean = network.get_submodule("pyramid.whole.conv")
         nn.init.ones_(mean.get_parameter("bias"))
         images = images_of(1, 3, 256, 256)
@@ -305,7 +306,6 @@ def test_the_smallest_image_of_a_reduced_network_is_answered() -> None:
 
 EXPORTS = {
     "unet": (61, 99),
-    "fcn-8s": (64, 128),
     "deeplabv3": (45, 67),
     "efficient-unet-reduced": (61, 99),
 }
