@@ -173,22 +173,21 @@ def test_the_curve_has_its_miou_and_a_classifier_has_an_empty_cell(tmp_path: Pat
         assert {"epoch", *columns, "kept"} <= set(table)
 
 
-def test_large_images_are_validated_few_at_a_time_and_small_ones_as_ever(
+def test_large_masks_are_validated_few_at_a_time_and_classes_as_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def largest(pixels: int) -> int:
+    def largest(pixels: int, module: nn.Module, data: TrainingData = DATA) -> int:
         sizes = []
-        module = nn.Sequential(nn.Conv2d(3, CLASSES, 1))
         module.register_forward_hook(lambda module, inputs, _: sizes.append(len(inputs[0]) * (not module.training)))
         monkeypatch.setattr(classifier, "EVALUATION_PIXELS", pixels)
-        run(tmp_path / str(pixels), recipe(epochs=1), module)
+        run(tmp_path / f"{pixels} of {type(module[-1])}", recipe(epochs=1), module, data)
         return max(sizes)
 
-    assert largest(5 * 8 * 12) == 5
-    assert largest(1) == 1
-    monkeypatch.setattr(classifier, "EVALUATION_BATCH", 20)
-    assert largest(10**9) == 20
-    assert classifier.EVALUATION_PIXELS // (32 * 32) >= 1000
+    assert largest(5 * 8 * 12, nn.Sequential(nn.Conv2d(3, CLASSES, 1))) == 5
+    assert largest(1, nn.Sequential(nn.Conv2d(3, CLASSES, 1))) == 1
+    assert largest(10**9, nn.Sequential(nn.Conv2d(3, CLASSES, 1))) == 20
+    classes = TrainingData(textures(20, 1), textures(1010, 2), Preprocessing((0.45,), (0.3,)))
+    assert largest(1, gapcnn(), classes) == 1000
 
 
 def test_masks_stay_bytes_on_the_device_until_their_batch_is_made() -> None:

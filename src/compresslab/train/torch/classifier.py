@@ -19,8 +19,8 @@ from compresslab.train.torch.objectives import objective_of
 from compresslab.train.torch.samples import Samples
 from compresslab.train.torch.scenes import draw, seen
 
-EVALUATION_BATCH, EVALUATION_PIXELS = 1000, 1000 * 32 * 32
-"""Images that are validated at once: at most so many, and with at most so many pixels together."""
+EVALUATION_BATCH, EVALUATION_PIXELS = 1000, 2**18
+"""Images that are validated at once; with masks, whose networks have large feature maps, at most so many pixels."""
 
 
 def train(

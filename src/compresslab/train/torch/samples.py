@@ -49,8 +49,8 @@ class Samples:
         return len(self.labels)
 
     def fitting(self, images: int, pixels: int) -> int:
-        """Return how many images a batch may have: at most ``images``, with at most ``pixels``, but one at least."""
-        return min(images, max(1, pixels // self.images[0, :, :, 0].numel()))
+        """Return how many images a batch may have: ``images``; with masks also at most ``pixels``, but one at least."""
+        return images if self.labels.ndim == 1 else min(images, max(1, pixels // self.labels[0].numel()))
 
     def showing(self, images: np.ndarray) -> Self:
         """Return the same samples with other images, uint8 (N, H, W, C)."""
