@@ -17,10 +17,11 @@ from onnxruntime.quantization.calibrate import create_calibrator
 from textures import CLASSES, PREPROCESSING, gapcnn, textures
 from torch import nn
 
-from compresslab.compress import calibration_onnx, ptq_onnx
+from compresslab.compress import calibration_onnx, reduced_range
 from compresslab.compress.calibration_onnx import observe_ranges
 from compresslab.compress.onnx_file import prepare
-from compresslab.compress.ptq_onnx import Quantization, quantize
+from compresslab.compress.ptq_onnx import quantize
+from compresslab.compress.reduced_range import Quantization
 from compresslab.config.calibration import Calibration
 from compresslab.config.methods import export_onnx
 from compresslab.config.methods.ptq_onnx import Parameters
@@ -56,7 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def cpu_without_vnni(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests decide alike on every host, and need not wait a second for the CPU's description."""
-    monkeypatch.setattr(ptq_onnx.cpuinfo, "get_cpu_info", lambda: {"flags": ["avx2"]})
+    monkeypatch.setattr(reduced_range.cpuinfo, "get_cpu_info", lambda: {"flags": ["avx2"]})
 
 
 @pytest.fixture
@@ -353,10 +354,10 @@ def test_the_trace_of_a_quantized_model_is_dequantized_and_leads_to_its_logits(
 def test_weights_lose_a_bit_only_where_the_cpu_would_saturate(
     monkeypatch: pytest.MonkeyPatch, flags: list[str], machine: str, choice: str | bool, reduced: bool
 ) -> None:
-    monkeypatch.setattr(ptq_onnx.cpuinfo, "get_cpu_info", lambda: {"flags": flags})
-    monkeypatch.setattr(ptq_onnx.platform, "machine", lambda: machine)
+    monkeypatch.setattr(reduced_range.cpuinfo, "get_cpu_info", lambda: {"flags": flags})
+    monkeypatch.setattr(reduced_range.platform, "machine", lambda: machine)
     has_vnni = any("vnni" in flag or "amx" in flag for flag in flags)
-    assert ptq_onnx.decide(choice) == Quantization(reduced, has_vnni)
+    assert reduced_range.decide(choice) == Quantization(reduced, has_vnni)
 
 
 def foreign(path: Path) -> Path:

@@ -17,7 +17,7 @@ from textures import CLASSES, PREPROCESSING, SHAPE, gapcnn, textures
 from torch import nn
 from torch.nn.functional import relu
 
-from compresslab.compress import onnx_file, ptq_onnx, ptq_onnx_dynamic
+from compresslab.compress import onnx_file, ptq_onnx, ptq_onnx_dynamic, reduced_range
 from compresslab.compress.ptq_onnx import Calibrated, calibrated
 from compresslab.compress.ptq_onnx_mixed import check_count, layers_of, write_alone, write_mixed
 from compresslab.config.methods import export_onnx, ptq_onnx_mixed
@@ -57,7 +57,7 @@ def outlying() -> nn.Module:
 @pytest.fixture(autouse=True)
 def cpu_without_vnni(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests decide alike on every host, and need not wait a second for the CPU's description."""
-    monkeypatch.setattr(ptq_onnx.cpuinfo, "get_cpu_info", lambda: {"flags": ["avx2"]})
+    monkeypatch.setattr(reduced_range.cpuinfo, "get_cpu_info", lambda: {"flags": ["avx2"]})
 
 
 @pytest.fixture(scope="module")

@@ -9,17 +9,19 @@ import torch
 from textures import CLASSES, PREPROCESSING, textures
 from torch import nn
 
-from compresslab.compress.late_phase import LatePhase, begins_after_steps
-from compresslab.compress.qat_eager import convert, difference, train
+from compresslab.compress.fake_quantized import LatePhase, begins_after_steps
+from compresslab.compress.qat_eager import convert, train
 from compresslab.config.methods.qat_eager import Parameters
 from compresslab.config.training import Optimizer, Recipe
 from compresslab.data.prepared import Split
 from compresslab.engines.contract import open_engine
+from compresslab.measure.logits import difference
 from compresslab.models.torch import artifact
 from compresslab.models.torch import eager_quantization as eager
 from compresslab.models.torch.artifact import ArtifactError, TorchModel, build
-from compresslab.models.torch.eager_artifact import load_integer, load_simulated, made_of, save_integer, save_simulated
+from compresslab.models.torch.eager_artifact import load_integer, load_simulated, save_integer, save_simulated
 from compresslab.models.torch.layers import Addition
+from compresslab.models.torch.rebuilt import made_of
 from compresslab.train.loop import TrainingData
 from compresslab.train.torch.classifier import train as train_in_float
 
@@ -61,10 +63,13 @@ def images(shape: tuple[int, int, int], count: int = 4) -> np.ndarray:
     return np.random.default_rng(1).integers(0, 256, (count, *shape), dtype=np.uint8)
 
 
+def normalized(model: TorchModel, pixels: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(model.preprocessing.normalize(pixels).transpose(0, 3, 1, 2).copy(order="C"))
+
+
 def simulated(model: TorchModel, granularity: eager.Granularity = "channel") -> TorchModel:
     fake = eager.simulate(model.module, model.image_shape, granularity)
-    native = model.preprocessing.normalize(images(model.image_shape)).transpose(0, 3, 1, 2).copy()
-    eager.observe(fake, torch.from_numpy(native))
+    eager.observe(fake, normalized(model, images(model.image_shape)))
     return made_of(model, fake)
 
 
@@ -96,7 +101,9 @@ class TestArithmetic:
     def test_integers_answer_like_what_simulates_them(self, name: str) -> None:
         """Both round every value, and only a sum that lies between two codes may fall to either side."""
         fake = simulated(network(name))
-        found = difference(fake, convert(fake), images(fake.image_shape))
+        native = normalized(fake, images(fake.image_shape))
+        with torch.no_grad():
+            found = difference(fake.module(native).numpy(), convert(fake).module(native).numpy())
         assert found.mean_percent < 1.5 * CODE
         assert found.largest_percent < 8 * CODE
 
@@ -234,13 +241,13 @@ class TestTraining:
     ) -> None:
         fake, result = train(parent, self.DATA, self.SETTINGS, 0, tmp_path, "", log=quiet)
         whole = convert(fake)
-        pixels = torch.from_numpy(
-            PREPROCESSING.normalize(self.DATA.validation.images).transpose(0, 3, 1, 2).copy(order="C")
-        )
-        right = (whole.module(pixels).argmax(1).numpy() == self.DATA.validation.labels).mean()
+        native = normalized(fake, self.DATA.validation.images)
+        with torch.no_grad():
+            expected, found = fake.module(native).numpy(), whole.module(native).numpy()
+        right = (found.argmax(1) == self.DATA.validation.labels).mean()
         assert result.history[-1]["validation_accuracy_percent"] > 90
         assert right > 0.9
-        assert difference(fake, whole, self.DATA.validation.images).same_answers_percent >= 98
+        assert difference(expected, found).same_answers_percent >= 98
 
     def test_a_training_that_was_killed_ends_in_the_same_bits(self, parent: TorchModel, tmp_path: Path) -> None:
         """Killed when ranges still move and before they stand still."""

@@ -220,6 +220,65 @@ rule convert_eager:
         " --spec {params.spec:q} --code {params.stamp} --log {log}"
 
 
+rule qat_pt2e:
+    input:
+        data=data_of_variant,
+        parent=parent_model,
+    output:
+        model="results/{run}/models/{variant}/seed-{seed}/model.safetensors",
+        card="results/{run}/models/{variant}/seed-{seed}/card.json",
+        training="results/{run}/models/{variant}/seed-{seed}/training.csv",
+    log:
+        "results/{run}/logs/qat-pt2e/{variant}/seed-{seed}.log",
+    wildcard_constraints:
+        variant=any_of(PLAN.made_by("qat-pt2e")),
+    conda:
+        "../../envs/torch.yaml"
+    threads: threads_of_training
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        spec=method_slice,
+        code=lambda wildcards: tokens(*method_code("qat_pt2e")(wildcards)),
+        stamp=lambda wildcards: stamp(*method_code("qat_pt2e")(wildcards)),
+        state="results/{run}/state/{variant}/seed-{seed}",
+        threads=threads_of_training,
+    message:
+        "Training to fake int8: {wildcards.variant}, seed {wildcards.seed}"
+    shell:
+        "python -m compresslab.stages.qat_pt2e --data {input.data} --parent {input.parent} --state {params.state}"
+        " --model {output.model} --card {output.card} --training {output.training}"
+        " --threads {params.threads} --spec {params.spec:q} --code {params.stamp} --log {log}"
+
+
+rule convert_pt2e:
+    input:
+        data=data_of_variant,
+        parent=parent_model,
+    output:
+        model="results/{run}/models/{variant}/seed-{seed}/model.onnx",
+        card="results/{run}/models/{variant}/seed-{seed}/card.json",
+    log:
+        "results/{run}/logs/convert-pt2e/{variant}/seed-{seed}.log",
+    wildcard_constraints:
+        variant=any_of(PLAN.made_by("convert-pt2e")),
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=4000,
+    params:
+        spec=method_slice,
+        code=lambda wildcards: tokens(*method_code("convert_pt2e")(wildcards)),
+        stamp=lambda wildcards: stamp(*method_code("convert_pt2e")(wildcards)),
+    message:
+        "Converting to int8 in ONNX: {wildcards.variant}, seed {wildcards.seed}"
+    shell:
+        "python -m compresslab.stages.convert_pt2e --data {input.data} --parent {input.parent}"
+        " --model {output.model} --card {output.card}"
+        " --spec {params.spec:q} --code {params.stamp} --log {log}"
+
+
 rule quantize_numpy:
     input:
         data=data_of_variant,

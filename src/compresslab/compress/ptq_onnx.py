@@ -1,19 +1,14 @@
 """Static post-training quantization by ONNX Runtime: QDQ form, int8 weights.
 
-The result depends on the CPU where ``reduce_range`` is ``auto``: x86 CPUs without VNNI add products of 8-bit numbers
-in 16 bits, which saturate (VPMADDUBSW), so their weights are given 7 bits
-(https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html).
+The result depends on the CPU where ``reduce_range`` is ``auto`` (``compress.reduced_range``).
 """
 
-import platform
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-import cpuinfo
 import numpy as np
 import onnx
 from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
@@ -21,18 +16,10 @@ from onnxruntime.quantization.calibrate import save_tensors_data
 
 from compresslab.compress.calibration_onnx import METHODS, observe_ranges
 from compresslab.compress.onnx_file import prepare, preprocessing_of, quiet, read_metadata, write_model
+from compresslab.compress.reduced_range import Quantization, decide
 from compresslab.config.quantization import StaticQuantization
 
 _TYPES = {"uint8": QuantType.QUInt8, "int8": QuantType.QInt8}
-_VNNI = {"avx512_vnni", "avx512vnni", "avx_vnni", "avxvnni", "amx_int8"}
-
-
-@dataclass(frozen=True)
-class Quantization:
-    """What was decided on this host: weights of 7 bits or 8, and whether its CPU has VNNI."""
-
-    reduce_range: bool
-    vnni: bool
 
 
 @dataclass(frozen=True)
@@ -97,20 +84,3 @@ def calibrated(
         found = observe_ranges(model, images, preprocessing_of(metadata), settings.calibration, threads)
         save_tensors_data(found, ranges)
         yield Calibrated(model, ranges, metadata, settings, decide(settings.reduce_range))
-
-
-def decide(reduce_range: Literal["auto"] | bool) -> Quantization:
-    """Settle ``reduce_range: auto``: true on an x86 CPU without VNNI, false elsewhere."""
-    vnni = has_vnni()
-    if reduce_range == "auto":
-        return Quantization(reduce_range=_is_x86() and not vnni, vnni=vnni)
-    return Quantization(reduce_range=reduce_range, vnni=vnni)
-
-
-def has_vnni() -> bool:
-    """Whether this CPU multiplies 8-bit numbers and adds in 32 bits (AVX-512 VNNI, AVX-VNNI or AMX)."""
-    return not _VNNI.isdisjoint(cpuinfo.get_cpu_info().get("flags", []))
-
-
-def _is_x86() -> bool:
-    return platform.machine().lower() in {"x86_64", "amd64", "i386", "i686", "x86"}

@@ -12,7 +12,7 @@ import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from compresslab.compress.onnx_file import prepare, quiet, read_metadata, write_model
-from compresslab.compress.ptq_onnx import Quantization, decide
+from compresslab.compress.reduced_range import Quantization, decide
 from compresslab.config.methods.ptq_onnx_dynamic import Parameters
 
 

@@ -7,8 +7,9 @@ import torch
 
 from compresslab.engines.torch import TorchEngine, outputs_of_modules
 from compresslab.models.torch.artifact import TorchModel
-from compresslab.models.torch.eager_artifact import float_form, load_simulated
+from compresslab.models.torch.eager_artifact import load_simulated
 from compresslab.models.torch.layers import layer_outputs
+from compresslab.models.torch.rebuilt import float_form
 
 
 class QuantizedEngine(TorchEngine):

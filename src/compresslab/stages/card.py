@@ -9,7 +9,7 @@ from compresslab.data.card import read_card
 from compresslab.stages.command import Job
 
 LIBRARIES = (
-    *("numpy", "torch", "kornia", "torch-pruning", "tensorflow", "tf-keras", "tensorflow-model-optimization"),
+    *("numpy", "torch", "torchao", "kornia", "torch-pruning", "tensorflow", "tf-keras", "tensorflow-model-optimization"),
     *("ai-edge-litert", "onnx", "onnxruntime"),
 )
 

@@ -16,7 +16,9 @@ from compresslab.models.errors import ArtifactError
 
 __all__ = ["ArtifactError", "TorchModel", "build", "load", "save"]
 
-_NO_ARCHITECTURES = frozenset({"artifact", "layers", "eager_quantization", "eager_artifact", "pt2e_artifact"})
+_NO_ARCHITECTURES = frozenset(
+    {"artifact", "layers", "rebuilt", "eager_quantization", "eager_artifact", "pt2e_quantization", "pt2e_artifact"}
+)
 _ARCHITECTURES = stored.Architectures("PyTorch", architectures, _NO_ARCHITECTURES)
 
 

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from compresslab.models.errors import ArtifactError
+from compresslab.models.errors import ArtifactError, UnquantizableError
 from compresslab.models.torch import layers
 
 with warnings.catch_warnings():
@@ -71,10 +71,6 @@ _PASSED = (nn.ReLU, nn.MaxPool2d, *layers.NO_LAYER)
 _CALCULATED = (layers.Addition, layers.Multiplication, layers.Concatenation)
 _KNOWN = (*_ROUNDED, *_PASSED, *_CALCULATED, nn.Conv2d, nn.Linear, nn.Sigmoid)
 _WEIGHTED = (quantized.Conv2d, quantized.Linear)
-
-
-class UnquantizableError(ArtifactError):
-    """A network with an operation that has no integer kernel; names it."""
 
 
 class Calculation(nn.Module):
