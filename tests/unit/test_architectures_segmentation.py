@@ -40,6 +40,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "efficient-unet": ("efficient-unet", {"base_channels": 3}),
     "efficient-unet-plain": ("efficient-unet", {"base_channels": 3, "depth": 1, "kernel": 5, "attention": False}),
     "efficient-unet-reduced": ("efficient-unet", {"base_channels": 2, "depth": 1, "reduction": 3}),
+    "efficient-unet-stacked": ("efficient-unet", {"base_channels": 2, "depth": 1, "reduction": 3, "reading": "pixels"}),
 }
 
 

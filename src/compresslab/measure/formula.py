@@ -27,6 +27,7 @@ from compresslab.models.torch.layers import (
     Multiplication,
     Padding,
     Spreading,
+    Stacking,
 )
 
 Shape = tuple[int, ...]
@@ -242,6 +243,11 @@ def _sized(_module: nn.Module, read: Shape, other: Shape) -> Counted:
     return (read[0], *other[1:]), 0, 0
 
 
+def _stacked(module: Stacking, read: Shape) -> Counted:
+    channels, *extents = read
+    return (channels * module.side**2, *(ceil(extent / module.side) for extent in extents)), 0, 0
+
+
 def _concatenated(_module: Concatenation, *read: Shape) -> Counted:
     return _joined(read), 0, 0
 
@@ -302,6 +308,7 @@ _RULES: dict[type[nn.Module], Callable[..., Counted]] = {
     nn.Upsample: _enlarged,
     nn.Flatten: _flattened,
     nn.PReLU: _slopes,
+    Stacking: _stacked,
     Concatenation: _concatenated,
     Multiplication: _weighted,
     **dict.fromkeys((Padding, Cropping, Spreading), _sized),

@@ -11,9 +11,11 @@ from math import log2
 import torch
 from torch import nn
 
-from compresslab.models.torch.layers import Addition, Cropping, Multiplication, Padding
+from compresslab.models.torch.layers import Addition, Cropping, Multiplication, Padding, Stacking
 
 TASK = "segmentation"
+
+READINGS = ("means", "pixels")
 
 WIDEST = 8
 """How many times the first width no later one exceeds: 9, 18, 36, 72, 72."""
@@ -26,15 +28,17 @@ def build(
     depth: int = 4,
     kernel: int = 3,
     reduction: int = 1,
+    reading: str = "means",
     attention: bool = True,
 ) -> nn.Module:
     """Build the network for normalized float32 images (N, C, H, W); it returns logits (N, classes, H, W).
 
     ``image_shape`` is (H, W, C); any other size works, too, as long as ``depth`` poolings leave a pixel.
     ``base_channels`` is the first width, which doubles with each of the ``depth`` poolings up to 8 times itself.
-    ``kernel``, an odd number, is the side of the depthwise kernels. With a ``reduction`` the network reads means over
-    so many pixels in height and in width, and its logits are enlarged back. ``attention`` weighs the channels of every
-    block. Raises ValueError for a setting out of its range and for an image that is too small.
+    ``kernel``, an odd number, is the side of the depthwise kernels. With a ``reduction`` the network works on a map that
+    is so many times smaller in height and in width, and its logits are enlarged back; ``reading`` says what it reads of
+    each square of pixels: their ``means``, or the ``pixels`` as channels of their own, which loses nothing and costs
+    one wider layer. ``attention`` weighs the channels of every block. Raises ValueError for a setting out of its range and for an image that is too small.
     """
     height, width, channels = image_shape
     for name, setting in (("base channel", base_channels), ("pooling", depth), ("pixel of reduction", reduction)):
@@ -42,13 +46,17 @@ def build(
             raise ValueError(f"efficient-unet needs at least 1 {name}, not {setting}")
     if kernel < 1 or kernel % 2 == 0:
         raise ValueError(f"efficient-unet needs an odd kernel, not {kernel}")
+    if reading not in READINGS:
+        raise ValueError(f"efficient-unet has no reading {reading!r}; known: {', '.join(READINGS)}")
     smallest = (2**depth - 1) * reduction + 1
     if min(height, width) < smallest:
         raise ValueError(
             f"this efficient-unet needs images of at least {smallest} x {smallest} pixels, not {height} x {width}"
         )
-    network = EfficientUNet(channels, classes, _widths(base_channels, depth), kernel, attention)
-    return network if reduction == 1 else Reduced(network, reduction)
+    stacked = reduction > 1 and reading == "pixels"
+    inputs = channels * reduction**2 if stacked else channels
+    network = EfficientUNet(inputs, classes, _widths(base_channels, depth), kernel, attention)
+    return network if reduction == 1 else Reduced(network, reduction, stacked)
 
 
 def _widths(base: int, depth: int) -> list[int]:
@@ -83,12 +91,13 @@ class EfficientUNet(nn.Module):
 
 
 class Reduced(nn.Module):
-    """A network that sees means over squares of pixels, and whose logits are enlarged to all of them."""
+    """A network that sees squares of pixels, stacked or as their means, and whose logits are enlarged to all pixels."""
 
-    def __init__(self, network: nn.Module, reduction: int) -> None:
+    def __init__(self, network: nn.Module, reduction: int, stacked: bool) -> None:
         super().__init__()
         # A square that hangs over the edge is the mean of what it has.
-        self.shrink = nn.AvgPool2d(reduction, ceil_mode=True, count_include_pad=False)
+        means = nn.AvgPool2d(reduction, ceil_mode=True, count_include_pad=False)
+        self.shrink = Stacking(reduction) if stacked else means
         self.network = network
         self.enlarge = nn.Upsample(scale_factor=reduction, mode="bilinear")
         self.crop = Cropping()

@@ -62,6 +62,21 @@ class Cropping(nn.Module):
         return features[..., :height, :width]
 
 
+class Stacking(nn.Module):
+    """Squares of pixels, one pixel behind the other in the channels: a smaller map that has lost nothing."""
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Map features (N, C, H, W) to (N, C * side * side, H / side, W / side), rounded up, with zeros at the edge."""
+        down, right = (-size % self.side for size in features.shape[-2:])
+        if (down, right) != (0, 0):
+            features = functional.pad(features, (0, right, 0, down))
+        return functional.pixel_unshuffle(features, self.side)
+
+
 class Spreading(nn.Module):
     """One value per channel, repeated over the size of a feature map."""
 
@@ -70,12 +85,12 @@ class Spreading(nn.Module):
         return values.expand(-1, -1, *features.shape[-2:])
 
 
-JOINTS = (Addition, Multiplication, Concatenation, Padding, Cropping, Spreading)
+JOINTS = (Addition, Multiplication, Concatenation, Padding, Cropping, Spreading, Stacking)
 """What networks compute between their layers of weights, as modules: an export, a counter and a quantizer see names."""
 
 NO_LAYER = (
     *(nn.Flatten, nn.Unflatten, nn.Dropout, nn.Dropout2d, nn.Identity, nn.ModuleList),
-    *(Padding, Cropping, Spreading),
+    *(Padding, Cropping, Spreading, Stacking),
 )
 """Modules that compute nothing when a network is used: reshaping, padding, dropout, and a list that holds none."""
 
