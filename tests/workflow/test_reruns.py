@@ -82,6 +82,19 @@ labs:
       convolutions:
       training-steps: {of: [lenet5/torch-fp32, ciresan/torch-fp32], baseline: lenet5/torch-fp32}
 """
+STREETS = """\
+  streets:
+    dataset: camvid-64x128
+    models:
+      efficient-unet:
+        train: {epochs: 1}
+        variants:
+          torch-fp32: {method: train-torch}
+          torch-qat: {from: torch-fp32, method: qat-eager}
+          torch-int8: {from: torch-qat, method: convert-eager}
+          onnx-qat: {from: torch-fp32, method: qat-pt2e}
+          onnx-qat-int8: {from: onnx-qat, method: convert-pt2e}
+"""
 BROUGHT = """\
   brought:
     dataset: mnist
@@ -151,9 +164,9 @@ def ask(project: Path, questions: dict[str, Any]) -> Answers:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, copy_project: Callable[[Path], Path]) -> Path:
-    """A copy of the project in which every job of three labs is done, as far as Snakemake can tell."""
+    """A copy of the project in which every job of four labs is done, as far as Snakemake can tell."""
     project = copy_project(tmp_path_factory.mktemp("reruns") / "compresslab")
-    (project / "config.yaml").write_text(TWO_LABS + BROUGHT)
+    (project / "config.yaml").write_text(TWO_LABS + STREETS + BROUGHT)
     for name in ("mine.pth", "copy.pth", "mine.onnx"):
         file = project / "data" / "own" / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -446,7 +459,7 @@ class TestWhy:
         finally:
             path.write_text(text)
         assert "module compresslab.tables.speed was edited" in said
-        assert said.count("was edited") == 3, "once per lab, and no other module"
+        assert said.count("was edited") == 4, "once per lab, and no other module"
         assert "merge: follows from a job above it" in said
 
     def test_names_the_changed_setting(self, finished: Path) -> None:

@@ -50,6 +50,9 @@ class TrainingLimits(Section):
     train_images: int | None = Field(None, ge=10, description="Images of the training split.")
     validation_images: int | None = Field(None, ge=10, description="Images of the validation split.")
     epochs: int | None = Field(None, ge=1, description="Epochs of any training.")
+    fine_tuning_epochs: int | None = Field(
+        None, ge=1, description="Epochs of a training that goes on from a parent's weights."
+    )
     batch: int | None = Field(None, ge=1, description="Images per step of any training, so that few images make steps.")
 
 

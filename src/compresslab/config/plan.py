@@ -26,7 +26,7 @@ from compresslab.config.inventory import (
 from compresslab.config.method import Method
 from compresslab.config.methods.import_ import Parameters as Import
 from compresslab.config.study import Study
-from compresslab.config.training import Optimization, Recipe, merged
+from compresslab.config.training import FineTuning, Optimization, Recipe, merged
 
 Choice = TypeVar("Choice")
 
@@ -551,8 +551,8 @@ def _with_recipe(method: Method, model: Model, limits: Limits) -> Method:
     if not isinstance(method, Optimization):
         return method
     settings = merged(method, model.train)
-    for name in ("epochs", "batch"):
-        cap = getattr(limits, name)
-        if cap is not None:
-            settings[name] = min(settings.get(name, getattr(method, name)), cap)
+    fine_tuning = limits.fine_tuning_epochs if isinstance(method, FineTuning) else None
+    for name, caps in {"epochs": (limits.epochs, fine_tuning), "batch": (limits.batch,)}.items():
+        given = settings.get(name, getattr(method, name))
+        settings[name] = min(given, *(given if cap is None else cap for cap in caps))
     return method.model_copy(update=settings)

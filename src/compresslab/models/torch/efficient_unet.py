@@ -35,10 +35,11 @@ def build(
 
     ``image_shape`` is (H, W, C); any other size works, too, as long as ``depth`` poolings leave a pixel.
     ``base_channels`` is the first width, which doubles with each of the ``depth`` poolings up to 8 times itself.
-    ``kernel``, an odd number, is the side of the depthwise kernels. With a ``reduction`` the network works on a map that
-    is so many times smaller in height and in width, and its logits are enlarged back; ``reading`` says what it reads of
-    each square of pixels: their ``means``, or the ``pixels`` as channels of their own, which loses nothing and costs
-    one wider layer. ``attention`` weighs the channels of every block. Raises ValueError for a setting out of its range and for an image that is too small.
+    ``kernel``, an odd number, is the side of the depthwise kernels. With a ``reduction`` the network works on a map
+    that is so many times smaller in height and in width, and its logits are enlarged back; ``reading`` says what it
+    reads of each square of pixels: their ``means``, or the ``pixels`` as channels of their own, which loses nothing and
+    costs one wider layer. ``attention`` weighs the channels of every block. Raises ValueError for a setting out of its
+    range and for an image that is too small.
     """
     height, width, channels = image_shape
     for name, setting in (("base channel", base_channels), ("pooling", depth), ("pixel of reduction", reduction)):
