@@ -80,7 +80,7 @@ class TestWhatIsUnderstood:
             torch.save(theirs.state_dict(), path, _use_new_zipfile_serialization=form == "zip")
         module, done, _ = imported(path)
         np.testing.assert_array_equal(answers(module), answers(theirs))
-        assert done == Imported("", "", {})
+        assert done == Imported("", "", 0, {})
         assert not module.training
 
     @pytest.mark.parametrize("key", ["state_dict", "model_state_dict", "model", "net"])
@@ -120,6 +120,36 @@ class TestWhatIsUnderstood:
         terms = Terms(SHAPE, PREPROCESSING, CLASSES, outputs, ())
         module, _, _ = imported(saved(tmp_path, theirs.state_dict()), terms=terms)
         np.testing.assert_allclose(answers(module), answers(theirs)[:, outputs], atol=1e-6)
+
+
+class TestWhatOthersLeaveOrLose:
+    @pytest.mark.parametrize("form", ["pth", "safetensors"])
+    def test_counters_of_profilers_are_left_out_wherever_they_lie(self, tmp_path: Path, form: str) -> None:
+        theirs = network()
+        counters = {"total_ops": torch.zeros(1, dtype=torch.float64), "conv1.total_params": torch.ones(1)}
+        weights = {f"module.{name}": tensor for name, tensor in {**counters, **theirs.state_dict()}.items()}
+        path = tmp_path / f"mine.{form}"
+        (torch.save if form == "pth" else save_file)(weights, path)
+        module, done, said = imported(path)
+        np.testing.assert_array_equal(answers(module), answers(theirs))
+        assert done.leftovers == 2
+        assert "2 counters of a profiler (total_ops, total_params) are left out" in said
+
+    def test_a_tensor_that_is_named_like_no_layer_is_refused_all_the_same(self, tmp_path: Path) -> None:
+        path = saved(tmp_path, {**network().state_dict(), "conv1.total_losses": torch.ones(1)})
+        assert "1 unknown: conv1.total_losses" in refusal(path)
+
+    def test_weights_in_int8_are_known_by_their_tensors(self, tmp_path: Path) -> None:
+        """Of a file of PyTorch's own quantization, and of one of this house under another name."""
+        theirs = {**network().state_dict(), "conv1.scale": torch.tensor(0.1), "conv1.zero_point": torch.tensor(3)}
+        codes = torch.randint(-128, 128, theirs["conv1.weight"].shape).to(torch.int8)
+        save_file({**theirs, "conv1.weight": codes}, tmp_path / "codes.safetensors")
+        quantized = torch._make_per_tensor_quantized_tensor(codes, 0.1, 0)
+        saved(tmp_path, {**theirs, "conv1.weight": quantized}, "quantized.pth")
+        for name in ("codes.safetensors", "quantized.pth"):
+            text = refusal(tmp_path / name)
+            assert "these are weights in INT8 (conv1.weight and 0 more)" in text
+            assert "import the FP32 weights that they were made of" in text
 
 
 class TestNames:
@@ -393,6 +423,7 @@ def test_the_stage_writes_a_model_and_says_in_the_card_what_it_did(tmp_path: Pat
         "from_the_dataset": ["mean", "std"],
         "key": "net",
         "wrapping": "module.",
+        "leftovers": 0,
         "converted_to_float32": {"float16": 8},
     }
     assert str(tmp_path) not in json.dumps(found)

@@ -1,70 +1,39 @@
 """Training for integers in eager PyTorch: what is simulated is what runs, and what cannot run is refused before."""
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from textures import CLASSES, PREPROCESSING, textures
+from quantized_networks import images, learnable, network, normalized, quiet
+from textures import PREPROCESSING
 from torch import nn
 
 from compresslab.compress.fake_quantized import LatePhase, begins_after_steps
 from compresslab.compress.qat_eager import convert, train
 from compresslab.config.methods.qat_eager import Parameters
 from compresslab.config.training import Optimizer, Recipe
-from compresslab.data.prepared import Split
 from compresslab.engines.contract import open_engine
+from compresslab.measure.audit_row import AuditError
+from compresslab.measure.audit_torch import audit, operators
+from compresslab.measure.cost_torch import count, count_layers
 from compresslab.measure.logits import difference
 from compresslab.models.torch import artifact
 from compresslab.models.torch import eager_quantization as eager
-from compresslab.models.torch.artifact import ArtifactError, TorchModel, build
+from compresslab.models.torch.artifact import ArtifactError, TorchModel
 from compresslab.models.torch.eager_artifact import load_integer, load_simulated, save_integer, save_simulated
 from compresslab.models.torch.layers import Addition
 from compresslab.models.torch.rebuilt import made_of
-from compresslab.train.loop import TrainingData
 from compresslab.train.torch.classifier import train as train_in_float
 
-NETWORKS = {
-    "lenet5": ("lenet5", (16, 16, 1), {}),
-    "resnet18": ("resnet18", (8, 8, 3), {"stem": "3x3"}),
-    "efficient-unet": ("efficient-unet", (33, 38, 3), {"base_channels": 4, "depth": 2}),
-    "reduced": ("efficient-unet", (21, 26, 3), {"base_channels": 4, "depth": 2, "reduction": 2, "attention": False}),
-}
 CODE = 100 / 255
 """The distance of two codes, in percent of their range."""
 
 
-def network(name: str, seed: int = 0) -> TorchModel:
-    """A network with statistics as if it had been trained."""
-    architecture, shape, arguments = NETWORKS[name]
-    torch.manual_seed(seed)
-    module = build(architecture, shape, len(CLASSES), **arguments).eval()
-    for child in module.modules():
-        if isinstance(child, nn.BatchNorm2d):
-            child.running_mean.normal_()
-            child.running_var.uniform_(0.5, 2)
-            nn.init.uniform_(child.weight, 0.5, 1.5)
-            nn.init.normal_(child.bias)
-    channels = shape[2]
-    preprocessing = replace(PREPROCESSING, mean=(0.5,) * channels, std=(0.25,) * channels)
-    return TorchModel(module, architecture, shape, preprocessing, CLASSES, arguments)
-
-
-def quiet(line: str) -> None:
-    del line
-
-
 def ranges(fake: nn.Module) -> torch.Tensor:
     return torch.cat([tensor.flatten() for name, tensor in fake.state_dict().items() if name.endswith("max_val")])
-
-
-def images(shape: tuple[int, int, int], count: int = 4) -> np.ndarray:
-    return np.random.default_rng(1).integers(0, 256, (count, *shape), dtype=np.uint8)
-
-
-def normalized(model: TorchModel, pixels: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(model.preprocessing.normalize(pixels).transpose(0, 3, 1, 2).copy(order="C"))
 
 
 def simulated(model: TorchModel, granularity: eager.Granularity = "channel") -> TorchModel:
@@ -97,7 +66,7 @@ class TestArithmetic:
         assert np.abs(numbers["body.0.weight"]).max() >= 127
         np.testing.assert_array_equal(found, expected)
 
-    @pytest.mark.parametrize("name", NETWORKS)
+    @pytest.mark.parametrize("name", ["lenet5", "resnet18", "efficient-unet", "reduced"])
     def test_integers_answer_like_what_simulates_them(self, name: str) -> None:
         """Both round every value, and only a sum that lies between two codes may fall to either side."""
         fake = simulated(network(name))
@@ -107,7 +76,7 @@ class TestArithmetic:
         assert found.mean_percent < 1.5 * CODE
         assert found.largest_percent < 8 * CODE
 
-    @pytest.mark.parametrize("name", NETWORKS)
+    @pytest.mark.parametrize("name", ["lenet5", "resnet18", "efficient-unet", "reduced"])
     def test_every_value_is_rounded_and_the_answers_stay_near(self, name: str) -> None:
         model = network(name)
         fake = simulated(model)
@@ -217,14 +186,61 @@ class TestFiles:
             np.testing.assert_array_equal(engine.predict(pixels), traced["fc"])
 
 
-def enlarged(count: int, seed: int) -> Split:
-    """Textures of 16 x 16 pixels, which LeNet-5 can read."""
-    split = textures(count, seed)
-    return replace(split, images=split.images.repeat(2, axis=1).repeat(2, axis=2))
+class TestWhatRuns:
+    @pytest.fixture(scope="class")
+    def whole(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        path = tmp_path_factory.mktemp("int8") / "model.safetensors"
+        save_integer(path, convert(simulated(network("efficient-unet"))))
+        return path
+
+    def test_every_operator_runs_in_integers(self, whole: Path) -> None:
+        """Upsampling, padding, sigmoid, product, sum and pooling as well as the convolutions."""
+        rows = audit(whole, [])
+        counted = Counter(row.operator for row in rows)
+        assert {row.runs_as for row in rows} == {"integer"}
+        convolutions = [child for child in network("efficient-unet").module.modules() if isinstance(child, nn.Conv2d)]
+        assert counted["conv2d"] + counted["conv2d_relu"] == len(convolutions) == 30
+        others = {"adaptive_avg_pool2d", "sigmoid", "mul", "add", "max_pool2d", "upsample_bilinear2d"}
+        assert set(counted) == {"conv2d", "conv2d_relu", "constant_pad_nd", *others}
+        assert rows[0].node == "inc.first.depthwise"
+
+    def test_a_float_operator_is_named_unless_it_is_allowed(self) -> None:
+        class Mixed(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.conv, self.relu = nn.Conv2d(1, 1, 1), nn.ReLU()
+
+            def forward(self, features: torch.Tensor) -> torch.Tensor:
+                return self.relu(self.conv(features))
+
+        rows = operators(Mixed(), torch.zeros(1, 1, 4, 4), [])
+        assert [(row.node, row.runs_as, row.expected) for row in rows] == [
+            ("conv", "float", False),
+            ("relu", "float", True),
+        ]
+        assert all(row.expected for row in operators(Mixed(), torch.zeros(1, 1, 4, 4), ["co*"]))
+
+    def test_a_permission_for_a_module_that_is_not_there_is_a_mistake(self, whole: Path) -> None:
+        with pytest.raises(AuditError, match=r"allow_float names ups.9, which the model does not have"):
+            audit(whole, ["ups.9"])
+
+    def test_a_weight_is_a_byte_and_the_products_are_those_of_the_architecture(self, whole: Path) -> None:
+        model = network("efficient-unet")
+        costs = count(whole, model.image_shape)
+        layers = {layer.layer: layer for layer in costs.layers}
+        assert costs.macs == sum(layer.macs for layer in count_layers(model.module, model.image_shape).costs)
+        weights = sum(child.weight.numel() for child in model.module.modules() if isinstance(child, nn.Conv2d))
+        assert costs.weight_bytes == weights + 4 * (costs.parameters - weights)
+        first = layers["inc.first.pointwise"]
+        assert (first.parameters, first.weight_bytes) == (3 * 4 + 4, 3 * 4 + 4 * 4)
+        assert first.activation_bytes == 4 * 33 * 38
+        # A scale and a zero point of four bytes each: of the input, and of the weights and the output of a layer.
+        assert costs.quantization_bytes % 8 == 0
+        assert costs.stored_bytes == costs.weight_bytes < costs.file_bytes
 
 
 class TestTraining:
-    DATA = TrainingData(enlarged(300, seed=1), enlarged(100, seed=2), PREPROCESSING)
+    DATA = learnable(300)
     SETTINGS = Parameters.model_validate(
         {"from": "torch-fp32", "epochs": 3, "batch": 50, "optimizer": Optimizer(lr=0.001), "still_share": 0.34}
     )

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from compresslab.intake.names import unwrapped
+from compresslab.intake.names import unwrapped, without_leftovers
 from compresslab.intake.terms import ImportRefusedError
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
@@ -34,6 +34,12 @@ class Weights:
     values: dict[str, Any]
     key: str
     wrapping: str
+    leftovers: int
+    """Counters of profilers that were left out."""
+
+    def integers(self) -> list[str]:
+        """Names of the tensors by which one knows weights in integers; none of a network in float."""
+        return [name for name, value in self.values.items() if isinstance(value, torch.Tensor) and _is_integer(value)]
 
 
 def read(path: Path) -> Weights:
@@ -44,7 +50,13 @@ def read(path: Path) -> Weights:
     holds = _read_safetensors(path) if path.suffix.lower() == ".safetensors" else _read_torch(path)
     values, key = _state_dict(path, holds)
     tensors, wrapping = unwrapped(values)
-    return Weights(tensors, key, wrapping)
+    tensors, leftovers = without_leftovers(tensors)
+    return Weights(tensors, key, wrapping, leftovers)
+
+
+def _is_integer(tensor: torch.Tensor) -> bool:
+    """Whether a tensor holds codes: of PyTorch's quantized types, or bytes that are more than a number."""
+    return tensor.is_quantized or (tensor.dtype in (torch.int8, torch.uint8) and tensor.dim() > 0)
 
 
 def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:

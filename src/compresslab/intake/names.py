@@ -16,6 +16,9 @@ Parts = Mapping[str, str]
 WRAPPINGS = ("module.", "_orig_mod.")
 """What DataParallel and torch.compile put before every name."""
 
+LEFTOVERS = ("total_ops", "total_params")
+"""What the profiler THOP registers in every module."""
+
 _CANDIDATES = 50
 """Replacements that are tried in one step of a proposal, the most promising ones."""
 
@@ -27,6 +30,12 @@ def unwrapped(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str]:
         found = {name.removeprefix(wrapping): tensor for name, tensor in found.items()}
         taken += wrapping
     return found, taken
+
+
+def without_leftovers(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], int]:
+    """Leave out the counters that profilers leave in a network's modules; return the others and how many were left."""
+    found = {name: tensor for name, tensor in tensors.items() if name.rpartition(".")[2] not in LEFTOVERS}
+    return found, len(tensors) - len(found)
 
 
 def renamed(tensors: Mapping[str, Tensor], parts: Parts) -> dict[str, Tensor]:

@@ -21,20 +21,31 @@ _MAY_BE_MISSING = "num_batches_tracked"
 
 @dataclass(frozen=True)
 class Imported:
-    """What was done to a file's weights: the key above them, the start of names taken off, types converted."""
+    """What was done to a file's weights: the key above them, the start of names taken off, counters of profilers left
+    out, types converted.
+    """
 
     key: str
     wrapping: str
+    leftovers: int
     converted_to_float32: dict[str, int]
 
 
 def bring(path: Path, module: nn.Module, terms: Terms, rename: Mapping[str, str], say: Say) -> Imported:
     """Load the weights at ``path`` into ``module``, in float32, with its outputs in the dataset's order.
 
-    Raises ImportRefusedError for a file that cannot be read safely, tensors that do not fit (all of them), values that
-    are not finite, and another order of classes where the network does not end in a linear layer.
+    Raises ImportRefusedError for a file that cannot be read safely, weights in INT8, tensors that do not fit (all of
+    them), values that are not finite, and another order of classes where the network does not end in a linear layer.
     """
     weights = checkpoint.read(path)
+    if weights.leftovers:
+        say(f"{weights.leftovers} counters of a profiler ({', '.join(names.LEFTOVERS)}) are left out")
+    if integers := weights.integers():
+        raise ImportRefusedError(
+            f"{path}: these are weights in INT8 ({integers[0]} and {len(integers) - 1} more), without their batch "
+            "normalizations; import the FP32 weights that they were made of, and quantize those here "
+            "(qat-eager and convert-eager)"
+        )
     for part in names.useless(weights.values, rename):
         say(f"rename: no tensor has '{part}' in its name")
     found = names.renamed(weights.values, rename)
@@ -53,7 +64,7 @@ def bring(path: Path, module: nn.Module, terms: Terms, rename: Mapping[str, str]
         fitted |= _in_order(module, fitted, terms.outputs)
     module.load_state_dict(fitted)
     module.eval()
-    return Imported(weights.key, weights.wrapping, dict(sorted(converted.items())))
+    return Imported(weights.key, weights.wrapping, weights.leftovers, dict(sorted(converted.items())))
 
 
 @dataclass(frozen=True)

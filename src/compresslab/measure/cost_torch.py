@@ -9,9 +9,14 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.flop_counter import FlopCounterMode
 
+from compresslab.measure import cost_torch_integer
 from compresslab.measure.cost import Costs, ImageShape, LayerCost, Storage, sparse_bytes, total
+from compresslab.models.stored import framework_of
 from compresslab.models.torch.artifact import load
+from compresslab.models.torch.eager_artifact import INTEGER, load_integer
+from compresslab.models.torch.eager_quantization import IntegerNetwork
 from compresslab.models.torch.layers import Addition, Cropping, Multiplication, Padding, Spreading
+from compresslab.models.torch.rebuilt import float_form
 
 IN_PLACE = (
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Hardswish, nn.Hardsigmoid),
@@ -25,15 +30,28 @@ SIZED = (Padding, Cropping, Spreading)
 
 
 def count(path: Path, image_shape: ImageShape) -> Costs:
-    """Count a ``model.safetensors`` for images of ``image_shape`` (H, W, C).
+    """Count a ``model.safetensors``, in float or in integers, for images of ``image_shape`` (H, W, C).
 
     Raises ArtifactError (a ValueError) for a file that is not a compresslab network, and ValueError when a module
     computes products that no rule here knows.
     """
+    if framework_of(path) == INTEGER:
+        return _count_integer(path, image_shape)
     network = load(path).module
     layers = count_layers(network, image_shape)
     tensors = [tensor.detach().numpy() for tensor in network.state_dict().values() if tensor.is_floating_point()]
     return total(layers.costs, Storage(sum(map(sparse_bytes, tensors))), layers.peak_bytes, Path(path))
+
+
+def _count_integer(path: Path, image_shape: ImageShape) -> Costs:
+    """Count a network of ``convert-eager``, whose products must be those of its architecture in float."""
+    model = load_integer(path)
+    assert isinstance(model.module, IntegerNetwork)
+    costs = cost_torch_integer.count(model.module, path, image_shape)
+    macs = sum(layer.macs for layer in count_layers(float_form(model), image_shape).costs)
+    if costs.macs != macs:
+        raise ValueError(f"{path}: its layers add up to {costs.macs:,} MACs, those of its architecture to {macs:,}")
+    return costs
 
 
 class Layers:

@@ -109,6 +109,11 @@ def read(path: Path, framework: str = TORCH) -> tuple[Description, dict[str, np.
     return description, tensors
 
 
+def framework_of(path: Path) -> str:
+    """Return what a file of :func:`write` holds a network of; raises as :func:`read` does for a damaged file."""
+    return _open(path)[0].get("framework", TORCH)
+
+
 def require_fit(path: Path, architecture: str, expected: Tensors, found: Tensors) -> None:
     """Raise ArtifactError, naming every tensor that is missing, unknown or of another kind."""
     missing = [f"{name} is missing" for name in expected if name not in found]

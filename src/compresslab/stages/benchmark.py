@@ -90,6 +90,10 @@ def _auditor(engine: str) -> "Callable[[Path, list[str]], list[Row]] | None":
         from compresslab.measure.audit import audit as audit_onnx
 
         return audit_onnx
+    if engine == "torch-int8":
+        from compresslab.measure.audit_torch import audit as audit_torch
+
+        return audit_torch
     if engine == "litert":
         from compresslab.measure.audit_litert import audit as audit_litert
 

@@ -267,6 +267,16 @@ def fill(network: IntegerNetwork, numbers: Mapping[str, np.ndarray]) -> None:
         _set_codes(module, scale, zero_point)
 
 
+def operations(network: IntegerNetwork) -> Iterator[tuple[str, nn.Module]]:
+    """Yield what the network consists of by its names: modules that compute, without those that were fused away."""
+    for name, module in network.body.named_modules():
+        whole = (Calculation, quantized.QFunctional, *_WEIGHTED)
+        is_part = isinstance(network.body.get_submodule(name.rpartition(".")[0]), whole)
+        fused_away = isinstance(module, nn.Identity)
+        if not is_part and (isinstance(module, whole) or (_is_leaf(module) and not fused_away)):
+            yield name, module
+
+
 @dataclass(frozen=True)
 class _Call:
     """A module without children that was called: what it read and made, as identities of tensors."""
@@ -445,13 +455,12 @@ def _try(network: IntegerNetwork, images: torch.Tensor) -> None:
 def _numbered(network: IntegerNetwork) -> Iterator[tuple[str, nn.Module]]:
     """The modules that hold numbers: weights, or the codes of their output."""
     for name, module in network.named_modules():
-        if isinstance(module, (*_WEIGHTED, quantized.Quantize, quantized.QFunctional, quantized.Sigmoid)):
+        if isinstance(module, (*_WEIGHTED, quantized.Quantize, quantized.QFunctional)):
             yield name, module
 
 
 def _codes_of(module: Any) -> tuple[float, int]:
-    prefix = "output_" if isinstance(module, quantized.Sigmoid) else ""
-    return float(getattr(module, f"{prefix}scale")), int(getattr(module, f"{prefix}zero_point"))
+    return float(module.scale), int(module.zero_point)
 
 
 def _set_codes(module: Any, scale: float, zero_point: int) -> None:
@@ -459,9 +468,7 @@ def _set_codes(module: Any, scale: float, zero_point: int) -> None:
         module.scale.fill_(scale)
         module.zero_point.fill_(zero_point)
     else:
-        prefix = "output_" if isinstance(module, quantized.Sigmoid) else ""
-        setattr(module, f"{prefix}scale", scale)
-        setattr(module, f"{prefix}zero_point", zero_point)
+        module.scale, module.zero_point = scale, zero_point
 
 
 def _weight_codes(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
