@@ -143,7 +143,9 @@ class Optimization(Section):
         "and kept (PyTorch only).",
     )
     keep: Literal["last", "best"] = Field(
-        "last", description="Which epoch's weights are kept: the last, or the best on the validation split."
+        "last",
+        description="Which epoch's weights are kept: the last, or the best on the validation split, by accuracy, or by "
+        "mean intersection over union where there are masks.",
     )
     patience: int | None = Field(
         None, ge=1, description="Epochs without a better one after which a training ends; needs `keep: best`."
