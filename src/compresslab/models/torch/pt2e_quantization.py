@@ -56,7 +56,8 @@ _CALCULATED = (
 
 _PASSED = (
     *(_aten.max_pool2d.default, _aten.upsample_bilinear2d.vec, _aten.pad.default, _aten.slice.Tensor, _DROPOUT),
-    *(_aten.expand.default, _aten.transpose.int, _aten.flatten.using_ints, *_ACTIVATIONS),
+    *(_aten.expand.default, _aten.transpose.int, _aten.flatten.using_ints, _aten.pixel_unshuffle.default),
+    *_ACTIVATIONS,
 )
 """What chooses among numbers, or lies between them."""
 
