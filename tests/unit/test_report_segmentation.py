@@ -271,6 +271,17 @@ def test_shares_of_classes_add_up_and_a_class_that_nobody_saw_is_left_out(eviden
     assert {overlap.name for overlap in overlaps} - {overlap.name for overlap in others} == {"human"}
 
 
+def test_many_layers_stand_below_each_other(evidence: Evidence) -> None:
+    rows = [
+        {"lab": "l", "model": "efficient-unet", "variant": "onnx-int8", "seed": 0, "reference": "onnx-fp32",
+         "layer": f"layer{place}", "relative_l2_percent": 1.0 + place, "max_abs_difference": 0.1,
+         "signal_to_noise_db": 30.0}
+        for place in range(30)
+    ]  # fmt: skip
+    shown = rows_of("en", changed(evidence, "layers", lambda _: pd.DataFrame(rows)), "layers")
+    assert (len(shown), shown["layer29"]) == (30, {"`onnx-int8 ← onnx-fp32`": "30.0"})
+
+
 def test_arithmetic_is_that_of_the_method(evidence: Evidence) -> None:
     assert [precision(evidence, name) for name in (BASE, "efficient-unet/torch-qat", INT8, PTQ)] == [
         *("float", "simulated", "integer", "integer")

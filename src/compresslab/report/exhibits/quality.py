@@ -18,6 +18,9 @@ from compresslab.report.names import Names
 from compresslab.report.numbers import UNITS, count, decimals, significant, written
 from compresslab.report.paired import mean_difference
 
+_MOST_LAYERS_ABREAST = 24
+"""Columns of layers that a page has room for."""
+
 
 def accuracy(evidence: Evidence, language: Language) -> Sheet | None:
     """Scores on the test split: the mean over seeds, their range, and how sure a single training is."""
@@ -115,7 +118,7 @@ def comparisons(
 
 
 def layers(evidence: Evidence, language: Language) -> Sheet | None:
-    """Relative L2 error after every layer: variants as rows, layers as columns."""
+    """Relative L2 error after every layer: variants as rows and layers as columns, or the other way for many layers."""
     table = evidence.table("layers")
     if table is None:
         return None
@@ -123,6 +126,12 @@ def layers(evidence: Evidence, language: Language) -> Sheet | None:
     names = list(dict.fromkeys(table["layer"]))
     means = table.groupby([*keys, "layer"], sort=False)["relative_l2_percent"].mean().unstack()
     rows = means.loc[list(dict.fromkeys(table[keys].itertuples(index=False, name=None)))].reset_index()
+    if len(names) > _MOST_LAYERS_ABREAST:
+        builder = Builder(language).code("layer", names)
+        pairs = variant_names(rows) + " ← " + rows["reference"]
+        for pair, (_, row) in zip(pairs, rows.iterrows(), strict=True):
+            builder.headed(f"`{pair}`", [written(float(row[name]), UNITS["number"]) for name in names])
+        return builder.sheet()
     builder = Builder(language).code("variant", variant_names(rows)).code("reference", rows["reference"])
     for name in names:
         builder.headed(f"`{name}`", [written(value, UNITS["number"]) for value in rows[name]])

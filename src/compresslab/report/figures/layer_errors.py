@@ -14,6 +14,9 @@ from compresslab.report.numbers import significant
 TABLES = ("layers",)
 KINDS: tuple[Kind, ...] = ()
 
+_NAMED, _EVERY = 24, 10
+"""More layers than this have numbers, of which every tenth is written: their names would lie on each other."""
+
 
 def draw(material: Material, language: Language) -> Figure | None:
     """One panel per model, one line per variant: the mean over seeds, on a logarithmic scale."""
@@ -25,7 +28,7 @@ def draw(material: Material, language: Language) -> Figure | None:
     figure = Figure(figsize=(WIDTH_IN, 2.5 * len(models) + 0.6 + 0.17 * lines / 2))
     panels = np.atleast_1d(figure.subplots(len(models), 1))
     for axes, (model, table) in zip(panels, models, strict=True):
-        _panel(axes, table)
+        _panel(axes, table, language)
         axes.set_ylabel(language("column.relative_l2_percent"))
         if len(models) > 1:
             axes.set_title(str(model))
@@ -33,7 +36,7 @@ def draw(material: Material, language: Language) -> Figure | None:
     return figure
 
 
-def _panel(axes: Axes, table: pd.DataFrame) -> None:
+def _panel(axes: Axes, table: pd.DataFrame, language: Language) -> None:
     names = list(dict.fromkeys(table["layer"]))
     for index, ((variant, reference), rows) in enumerate(table.groupby(["variant", "reference"], sort=False)):
         mean = rows.groupby("layer")["relative_l2_percent"].mean().reindex(names)
@@ -43,11 +46,16 @@ def _panel(axes: Axes, table: pd.DataFrame) -> None:
             color=SERIES[index % len(SERIES)],
             marker=MARKERS[index % len(MARKERS)],
             linestyle=DASHES[index % len(DASHES)],
-            markersize=4.6,
-            linewidth=1.2,
+            markersize=4.6 if len(names) <= _NAMED else 2.8,
+            linewidth=1.2 if len(names) <= _NAMED else 0.9,
             label=f"{variant} ← {reference}",
         )
-    axes.set_xticks(range(len(names)), names)
+    if len(names) <= _NAMED:
+        axes.set_xticks(range(len(names)), names)
+    else:
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda place, _: f"{place + 1:.0f}"))
+        axes.set_xticks(range(_EVERY - 1, len(names), _EVERY))
+        axes.set_xlabel(language("figure.layer_errors.number"))
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: significant(value, 1)))

@@ -20,6 +20,9 @@ KINDS: tuple[Kind, ...] = ()
 _POLE = 65.0
 """Mean IoU in percent at and below which there is no figure of merit."""
 
+_NEAR = 10
+"""Points below the pole from which on it is shown."""
+
 _SHADE = "#eef1f4"
 _CURVES = 4
 """About how many curves of equal merit cross the panel."""
@@ -89,16 +92,23 @@ def _plane(axes: Axes, variants: Sequence[Weighed], language: Language) -> None:
         )
     axes.margins(0.14, 0.08)
     low, high = axes.get_ylim()
-    low, high = min(low, _POLE - 2), max(high, _POLE + 2)
+    # Far below the pole it is out of sight, and the data fill the panel.
+    in_sight = high > _POLE - _NEAR
+    if in_sight:
+        low, high = min(low, _POLE - 2), max(high, _POLE + 2)
     axes.set_ylim(low, high)
     left, right = axes.get_xlim()
     axes.set_xlim(left, right)
     costs, mious = [point.x for point in front], [point.y for point in front]
     axes.step([*costs, right], [*mious, mious[-1]], where="post", color=FAINT, linewidth=1.6, zorder=0.8)
-    axes.axhspan(low, _POLE, color=_SHADE, zorder=0)
-    axes.axhline(_POLE, color=MUTED, linewidth=0.8, zorder=0.5)
-    axes.text(0.01, 0.015, language("figure.merit.undefined"), transform=axes.transAxes, fontsize=7.4, color=MUTED)
-    _curves(axes, language)
+    axes.axhspan(low, _POLE if in_sight else high, color=_SHADE, zorder=0)
+    axes.text(
+        *(0.01, 0.015 if in_sight else 0.985), language("figure.merit.undefined"), transform=axes.transAxes,
+        va="bottom" if in_sight else "top", fontsize=7.4, color=MUTED,
+    )  # fmt: skip
+    if in_sight:
+        axes.axhline(_POLE, color=MUTED, linewidth=0.8, zorder=0.5)
+        _curves(axes, language)
     label(axes, points)
     axes.grid(visible=True)
     _powers(axes)

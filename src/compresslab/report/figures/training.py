@@ -99,7 +99,7 @@ def _grid_with_losses(groups: list[tuple[str, pd.DataFrame]], language: Language
             name, runs = chosen[column]
             _panel(miou, runs, "miou_percent", language)
             _panel(loss, runs, "loss", language)
-            miou.set_title(name.replace("/", "\n"), fontsize=7.8)
+            miou.set_title(name.replace("/", "\n"), fontsize=6.8)
             miou.sharey(panels[0, 0])
             miou.tick_params(labelbottom=False, labelleft=column == 0)
             loss.tick_params(labelsize=7)
@@ -149,7 +149,10 @@ def _panel(axes: Axes, runs: pd.DataFrame, quantity: str, language: Language) ->
     )
     for epoch in _steps(runs):
         axes.axvline(epoch, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)), zorder=0.9)
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+    if runs["epoch"].nunique() == 1:
+        # A single point would stand between fractions of an epoch.
+        axes.set_xlim(runs["epoch"].min() - 0.5, runs["epoch"].max() + 0.5)
     axes.grid(visible=True)
 
 
