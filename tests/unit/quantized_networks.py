@@ -21,7 +21,7 @@ NETWORKS = {
 
 
 def network(name: str, seed: int = 0) -> TorchModel:
-    """A network with statistics as if it had been trained."""
+    """A network as if it had been trained: with statistics, and in every layer a channel with weights of one sign."""
     architecture, shape, arguments = NETWORKS[name]
     torch.manual_seed(seed)
     module = build(architecture, shape, len(CLASSES), **arguments).eval()
@@ -31,6 +31,9 @@ def network(name: str, seed: int = 0) -> TorchModel:
             child.running_var.uniform_(0.5, 2)
             nn.init.uniform_(child.weight, 0.5, 1.5)
             nn.init.normal_(child.bias)
+        if isinstance(child, nn.Conv2d):
+            with torch.no_grad():
+                child.weight[0].abs_()
     channels = shape[2]
     preprocessing = replace(PREPROCESSING, mean=(0.5,) * channels, std=(0.25,) * channels)
     return TorchModel(module, architecture, shape, preprocessing, CLASSES, arguments)

@@ -30,6 +30,7 @@ with warnings.catch_warnings():
     from torch.ao.nn.intrinsic import qat as fused_qat
     from torch.ao.quantization import (
         DeQuantStub,
+        FakeQuantize,
         FakeQuantizeBase,
         FusedMovingAvgObsFakeQuantize,
         MovingAverageMinMaxObserver,
@@ -71,6 +72,14 @@ _PASSED = (nn.ReLU, nn.MaxPool2d, *layers.NO_LAYER)
 _CALCULATED = (layers.Addition, layers.Multiplication, layers.Concatenation)
 _KNOWN = (*_ROUNDED, *_PASSED, *_CALCULATED, nn.Conv2d, nn.Linear, nn.Sigmoid)
 _WEIGHTED = (quantized.Conv2d, quantized.Linear)
+
+
+class ActivationRounding(FusedMovingAvgObsFakeQuantize):
+    """Rounds activations; the codes that are asked of it are the very ones that it rounds to."""
+
+    def calculate_qparams(self, **_: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return scale and zero point as the fused kernel found them; computed anew they can differ by a code."""
+        return self.scale, self.zero_point
 
 
 class Calculation(nn.Module):
@@ -160,6 +169,10 @@ class IntegerNetwork(nn.Module):
             raise _stays(f"on {device.type}")
         if dtype is not None:
             raise _stays(f"in {str(dtype).removeprefix('torch.')}")
+        return self
+
+    def cpu(self) -> "IntegerNetwork":
+        """Stay where it is."""
         return self
 
     def _apply(self, fn: Any, recurse: bool = True) -> "IntegerNetwork":
@@ -373,12 +386,16 @@ def _choose_codes(simulated: SimulatedNetwork, granularity: Granularity) -> None
 
 
 def _codes(granularity: Granularity) -> QConfig:
-    """PyTorch's own choice for qnnpack, which has one scale per tensor of weights; or one per output channel."""
-    activation = FusedMovingAvgObsFakeQuantize.with_args(
+    """PyTorch's own choice for qnnpack, which has one scale per tensor of weights; or one per output channel.
+
+    Weights are not rounded by the fused kernel, as they are there: it takes other scales than the conversion does, and
+    a zero point where all weights have one sign.
+    """
+    activation = ActivationRounding.with_args(
         observer=MovingAverageMinMaxObserver, quant_min=0, quant_max=CODES - 1, dtype=torch.quint8
     )
     per_channel = granularity == "channel"
-    weight = FusedMovingAvgObsFakeQuantize.with_args(
+    weight = FakeQuantize.with_args(
         observer=MovingAveragePerChannelMinMaxObserver if per_channel else MovingAverageMinMaxObserver,
         quant_min=-CODES // 2,
         quant_max=CODES // 2 - 1,

@@ -20,6 +20,7 @@ from compresslab.models.quiet import quiet
 
 with quiet():
     from torchao.quantization.pt2e import (
+        FakeQuantize,
         FusedMovingAvgObsFakeQuantize,
         MovingAverageMinMaxObserver,
         MovingAveragePerChannelMinMaxObserver,
@@ -61,12 +62,21 @@ _PASSED = (
 )
 """What chooses among numbers, or lies between them."""
 
+
+class ActivationRounding(FusedMovingAvgObsFakeQuantize):
+    """Rounds activations; the codes that are asked of it are the very ones that it rounds to."""
+
+    def calculate_qparams(self, **_: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return scale and zero point as the fused kernel found them; computed anew they can differ by a code."""
+        return self.scale, self.zero_point
+
+
 _ACTIVATION_CODES = QuantizationSpec(
     dtype=torch.uint8,
     quant_min=0,
     quant_max=CODES - 1,
     qscheme=torch.per_tensor_affine,
-    observer_or_fake_quant_ctr=FusedMovingAvgObsFakeQuantize.with_args(observer=MovingAverageMinMaxObserver),
+    observer_or_fake_quant_ctr=ActivationRounding.with_args(observer=MovingAverageMinMaxObserver),
 )
 _CODES_OF_SHARES = FixedQParamsQuantizationSpec(
     dtype=torch.uint8,
@@ -166,9 +176,8 @@ class _OnnxRuntimeQuantizer(Quantizer):
             quant_max=largest,
             qscheme=torch.per_channel_symmetric,
             ch_axis=0,
-            observer_or_fake_quant_ctr=FusedMovingAvgObsFakeQuantize.with_args(
-                observer=MovingAveragePerChannelMinMaxObserver
-            ),
+            # Not the fused kernel, which takes a zero point where all weights of a channel have one sign.
+            observer_or_fake_quant_ctr=FakeQuantize.with_args(observer=MovingAveragePerChannelMinMaxObserver),
         )
 
     def annotate(self, model: GraphModule) -> GraphModule:
