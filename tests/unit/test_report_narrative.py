@@ -74,6 +74,7 @@ def test_every_figure_is_shown_by_some_lab(evidence: Evidence, figures: Path) ->
         *("engines", "label_audit", "sparsity"),
         *("ablation", "convolutions", "elastic"),
         *("codec_shift", "confidence", "sensitivity"),
+        *("class_iou", "merit", "segmented"),
     }
 
 
