@@ -9,8 +9,8 @@ from compresslab.data.card import read_card
 from compresslab.stages.command import Job
 
 LIBRARIES = (
-    *("numpy", "torch", "torchao", "kornia", "torch-pruning", "tensorflow", "tf-keras", "tensorflow-model-optimization"),
-    *("ai-edge-litert", "onnx", "onnxruntime"),
+    *("numpy", "torch", "torchao", "kornia", "torch-pruning"),
+    *("tensorflow", "tf-keras", "tensorflow-model-optimization", "ai-edge-litert", "onnx", "onnxruntime"),
 )
 
 
