@@ -184,6 +184,12 @@ def subject(scale: str = "full", source: str = "upstream") -> dict:
         "languages": ["zh-TW", "en"],
         "datasets": ["camvid"],
         "models": MODELS,
+        "arithmetic": {
+            **dict.fromkeys(("efficient-unet/torch-qat", "efficient-unet/onnx-qat"), "simulated"),
+            **dict.fromkeys(
+                ("efficient-unet/torch-int8", "efficient-unet/onnx-qat-int8", "efficient-unet/onnx-int8"), "integer"
+            ),
+        },
     }
 
 

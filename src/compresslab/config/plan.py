@@ -362,6 +362,7 @@ class Plan:
                 "languages": experiment.languages,
                 "datasets": self.datasets(lab),
                 "figures": self.figures(lab),
+                "arithmetic": self._arithmetic(lab),
                 "instead": {name: read for name, read in experiment.data.instead.items() if read in self.datasets(lab)},
                 "models": models,
                 # Canonical JSON sorts its keys; the order of the configuration is the order of the report.
@@ -383,9 +384,7 @@ class Plan:
                 "variants": list(variants),
                 "roots": [name for name, is_root in variants.items() if is_root],
                 "baseline": self._baseline_of_lab(lab),
-                "arithmetic": {
-                    f"{variant.model}/{variant.name}": variant.method.computes_in() for variant in self.of_lab(lab)
-                },
+                "arithmetic": self._arithmetic(lab),
                 "languages": self.experiment.languages,
             }
         )
@@ -420,6 +419,10 @@ class Plan:
     def code_of_engine(self, variant_id: str, engine: str) -> list[str]:
         """Modules that running a variant loads by name, which the import graph cannot see."""
         return [f"compresslab.engines.{module_name(engine)}", *self.code_of_architecture(variant_id)]
+
+    def _arithmetic(self, lab: str) -> dict[str, str]:
+        """In what every `model/variant` computes: `float`, `simulated` integers, or `integer`."""
+        return {f"{variant.model}/{variant.name}": variant.method.computes_in() for variant in self.of_lab(lab)}
 
     def _empty_tables(self, lab: str) -> set[str]:
         """The tables that have no rows for a lab, whatever its run finds."""

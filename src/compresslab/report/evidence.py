@@ -21,7 +21,8 @@ class Subject:
 
     ``title`` by language; ``models`` as in ``config.yaml``: ``{model: {"train": {...}, "variants": {name: {...}}}}``;
     ``instead``: the datasets that were read in place of others, by the others' names. ``figures``: those that were
-    drawn; None where nobody says, and what lies in the folder counts.
+    drawn; None where nobody says, and what lies in the folder counts. ``arithmetic``: in what a ``model/variant``
+    computes, ``float`` where nothing is said, ``simulated`` integers or ``integer``.
     """
 
     lab: str
@@ -36,6 +37,7 @@ class Subject:
     models: Mapping[str, Mapping[str, Any]]
     instead: Mapping[str, str] = field(default_factory=dict)
     figures: tuple[str, ...] | None = None
+    arithmetic: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def variants(self) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ from typing import Any
 
 import pandas as pd
 
-from compresslab.config.experiment import METHODS
 from compresslab.report.evidence import Evidence
 from compresslab.report.exhibits.sheets import Builder, Sheet
 from compresslab.report.facts import Merit, OverlapChange
@@ -187,12 +186,8 @@ def search(evidence: Evidence, language: Language) -> Sheet | None:
 
 
 def precision(evidence: Evidence, variant: str) -> str:
-    """In what a variant computes, by its method: ``float``, ``simulated`` integers, or ``integer``."""
-    place = Names(evidence.subject).place(variant)
-    assert place is not None, f"{variant} is not in the lab"
-    model, name = place
-    method = METHODS.get(evidence.subject.models[model]["variants"][name]["method"])
-    return "float" if method is None else method.computes_in()
+    """In what a variant computes: ``float``, ``simulated`` integers, or ``integer``."""
+    return evidence.subject.arithmetic.get(Names(evidence.subject).resolved(variant), "float")
 
 
 def _whole(value: int | None) -> str:
