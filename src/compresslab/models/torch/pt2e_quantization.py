@@ -7,7 +7,9 @@ scale per output channel, and codes before and after every convolution, product,
 What only chooses among numbers keeps the codes of its input.
 """
 
+import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
 
@@ -18,7 +20,20 @@ from torch.fx import GraphModule, Interpreter, Node
 from compresslab.models.errors import UnquantizableError
 from compresslab.models.quiet import quiet
 
-with quiet():
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep what libraries tell of kernels for other machines out of terminal and log; errors are raised as ever."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with quiet():
+            yield
+    finally:
+        logging.disable(before)
+
+
+with _silent():
     from torchao.quantization.pt2e import (
         FakeQuantize,
         FusedMovingAvgObsFakeQuantize,
@@ -128,7 +143,7 @@ def simulate(network: nn.Module, image_shape: ImageShape, reduce_range: bool) ->
     """
     graph = _exported(network, image_shape)
     _require_known(graph)
-    with quiet():
+    with _silent():
         prepared = prepare_qat_pt2e(graph, _OnnxRuntimeQuantizer(reduce_range))
     return SimulatedGraph(prepared, reduce_range).eval()
 
@@ -150,9 +165,9 @@ def observe(simulated: SimulatedGraph, images: torch.Tensor) -> None:
 
 def converted(simulated: SimulatedGraph) -> GraphModule:
     """Return the graph with int8 weights and with quantization and dequantization as operators of their own."""
-    graph = deepcopy(simulated).eval().graph
-    _fold_normalizations(graph)
-    with quiet():
+    with _silent():
+        graph = deepcopy(simulated).eval().graph
+        _fold_normalizations(graph)
         return convert_pt2e(graph)
 
 
@@ -229,7 +244,7 @@ class _Recorder(Interpreter):
 def _exported(network: nn.Module, image_shape: ImageShape) -> GraphModule:
     """The graph of a copy of ``network``, for any number of images, which learns its statistics in training."""
     images = torch.zeros(2, image_shape[2], *image_shape[:2])
-    with quiet():
+    with _silent():
         program = torch.export.export(
             deepcopy(network).train(), (images,), dynamic_shapes=({0: torch.export.Dim("batch")},)
         )
