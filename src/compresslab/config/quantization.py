@@ -8,16 +8,12 @@ from compresslab.config.calibration import Calibration
 from compresslab.config.method import Method
 
 
-class OnnxQuantization(Method):
+class IntegerOnnx(Method):
     """An ONNX model whose products ONNX Runtime computes in integers."""
 
     artifact: ClassVar[str] = "model.onnx"
     makes: ClassVar[str] = "onnx-quantized"
-    reads: ClassVar[tuple[str, ...]] = ("onnx",)
 
-    reduce_range: Literal["auto"] | bool = Field(
-        "auto", description="7-bit weights; `auto`: only where the CPU that quantizes has no VNNI."
-    )
     allow_float: list[str] = Field(
         default_factory=list,
         description="Compute nodes that may stay float: names or patterns such as `layer4.*`; `*` allows all.",
@@ -32,6 +28,16 @@ class OnnxQuantization(Method):
     def integer(self) -> bool:
         """The audit fails when a compute node stays float that `allow_float` does not name."""
         return True
+
+
+class OnnxQuantization(IntegerOnnx):
+    """Such a model from a float one."""
+
+    reads: ClassVar[tuple[str, ...]] = ("onnx",)
+
+    reduce_range: Literal["auto"] | bool = Field(
+        "auto", description="7-bit weights; `auto`: only where the CPU that quantizes has no VNNI."
+    )
 
 
 class StaticQuantization(OnnxQuantization):

@@ -52,9 +52,11 @@ def _in_lab(lab: Lab, data: Data) -> Iterator[Finding]:
     for name, model in lab.models.items():
         if model.dataset and (message := _dataset_mistake(model.dataset, data)):
             yield ("models", name, "dataset"), message
-        for path, message in _in_model(name, model, _task(model.dataset or lab.dataset, data)):
+        dataset = model.dataset or lab.dataset
+        task = _task(dataset, data)
+        for path, message in _in_model(name, model, task):
             yield ("models", name, *path), message
-        if message := _task_mistake(name, model, model.dataset or lab.dataset, data):
+        if message := _task_mistake(name, model, dataset, task):
             yield ("models", name), message
     if len(tasks := {_task(model.dataset or lab.dataset, data) for model in lab.models.values()}) > 1:
         yield ("models",), f"a lab asks one thing; its datasets are for {' and '.join(sorted(tasks))}"
@@ -151,9 +153,9 @@ def _task(dataset: str, data: Data) -> str:
     return task_of(data.instead.get(dataset, dataset), data.source)
 
 
-def _task_mistake(name: str, model: Model, dataset: str, data: Data) -> str | None:
+def _task_mistake(name: str, model: Model, dataset: str, task: str) -> str | None:
     """An architecture must answer what the dataset asks."""
-    architecture, task = model.architecture or name, _task(dataset, data)
+    architecture = model.architecture or name
     for framework in dict.fromkeys(built for method in model.variants.values() if (built := method.builds)):
         answers = task_of_architecture(architecture, framework)
         if architecture in architectures(framework) and answers != task:

@@ -4,13 +4,12 @@
 widths, and with two convolutions in each stage.
 """
 
-from collections import OrderedDict
 from itertools import pairwise
 
 import torch
 from torch import nn
 
-from compresslab.models.torch.layers import Addition, Cropping
+from compresslab.models.torch.layers import Addition, Cropping, two_convolutions
 
 TASK = "segmentation"
 
@@ -64,17 +63,9 @@ class Stage(nn.Sequential):
     """Two 3 x 3 convolutions and a pooling: (N, inputs, H, W) becomes (N, outputs, H / 2, W / 2), rounded up."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(
-            OrderedDict(
-                conv1=nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=False),
-                bn1=nn.BatchNorm2d(outputs),
-                relu1=nn.ReLU(inplace=True),
-                conv2=nn.Conv2d(outputs, outputs, kernel_size=3, padding=1, bias=False),
-                bn2=nn.BatchNorm2d(outputs),
-                relu2=nn.ReLU(inplace=True),
-                pool=nn.MaxPool2d(kernel_size=2, ceil_mode=True),
-            )
-        )
+        layers = two_convolutions(inputs, outputs)
+        layers["pool"] = nn.MaxPool2d(kernel_size=2, ceil_mode=True)
+        super().__init__(layers)
 
 
 class Fusion(nn.Module):

@@ -5,9 +5,26 @@ pooling, a linear layer, an addition with the activation that follows it. Its ou
 that belongs to it.
 """
 
+from collections import OrderedDict
+
 import torch
 from torch import nn
 from torch.nn import functional
+
+
+def two_convolutions(inputs: int, outputs: int) -> OrderedDict[str, nn.Module]:
+    """Return the layers that plain encoders repeat: two 3 x 3 convolutions that keep the size of the map.
+
+    Each has its normalization and an activation in place; they map features (N, inputs, H, W) to (N, outputs, H, W).
+    """
+    return OrderedDict(
+        conv1=nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=False),
+        bn1=nn.BatchNorm2d(outputs),
+        relu1=nn.ReLU(inplace=True),
+        conv2=nn.Conv2d(outputs, outputs, kernel_size=3, padding=1, bias=False),
+        bn2=nn.BatchNorm2d(outputs),
+        relu2=nn.ReLU(inplace=True),
+    )
 
 
 class Addition(nn.Module):

@@ -8,7 +8,7 @@ from collections import OrderedDict
 import torch
 from torch import nn
 
-from compresslab.models.torch.layers import Concatenation, Padding
+from compresslab.models.torch.layers import Concatenation, Padding, two_convolutions
 
 TASK = "segmentation"
 
@@ -63,16 +63,7 @@ class DoubleConvolution(nn.Sequential):
     """Two 3 x 3 convolutions, each with its normalization and an activation in place."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(
-            OrderedDict(
-                conv1=nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=False),
-                bn1=nn.BatchNorm2d(outputs),
-                relu1=nn.ReLU(inplace=True),
-                conv2=nn.Conv2d(outputs, outputs, kernel_size=3, padding=1, bias=False),
-                bn2=nn.BatchNorm2d(outputs),
-                relu2=nn.ReLU(inplace=True),
-            )
-        )
+        super().__init__(two_convolutions(inputs, outputs))
 
 
 class Down(nn.Sequential):
