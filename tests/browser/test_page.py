@@ -129,6 +129,13 @@ def test_a_picture_is_pasted_and_dropped(visit: Callable[..., Page]) -> None:
     expect(page.locator("#verdict")).to_contain_text("green")
 
 
+def test_who_is_faster_than_the_networks_gets_the_answer_to_the_last_picture(visit: Callable[..., Page]) -> None:
+    page = visit()
+    for colour in [(220, 30, 20), (20, 200, 30)] * 3 + [(20, 30, 220)]:
+        give(page, encoded(np.full((60, 90, 3), colour, np.uint8)))
+    expect(page.locator("#verdict")).to_contain_text("blue")
+
+
 def test_an_example_is_taken_by_a_click(visit: Callable[..., Page]) -> None:
     page = visit()
     page.locator("#examples button img").nth(2).click()

@@ -24,7 +24,9 @@ log = logging.getLogger("compresslab")
 LIMITS = {"megabytes": MOST_BYTES // 1_000_000, "megapixels": MOST_PIXELS // 1_000_000}
 ONE_AT_A_TIME: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "networks"}
 """Pictures are decoded and networks run one at a time, whoever asks: memory stays bounded and times honest."""
-PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "always_last"}
+"""What the page asks for by itself. Who is faster than the networks gets the answer to the last thing chosen: Gradio
+drops what comes while an answer is on its way, unless told otherwise."""
 NAMES = {"繁體中文": "zh-TW", "English": "en"}
 FOLDER = Path(__file__).parent
 FONTS = ("system-ui", "PingFang TC", "Microsoft JhengHei", "Noto Sans CJK TC", "Noto Sans TC", "sans-serif")
