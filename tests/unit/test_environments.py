@@ -32,7 +32,7 @@ FRAMEWORKS = ("numpy", "torch", "tensorflow", "litert", "onnx")
 PAGE_ENGINES = ("onnxruntime", "litert", "numpy", "numpy-integer", "numpy-dequantized")
 
 # Names that conda-forge gives to the registry's packages.
-REGISTRY_NAMES = {"pytorch": "torch", "snakemake-minimal": "snakemake", "matplotlib-base": "matplotlib"}
+REGISTRY_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
 
 # Pins that cannot be the lock's: (environment, package) and the reason.
 DIFFERENT_FROM_LOCK: dict[tuple[str, str], str] = {}

@@ -8,6 +8,14 @@ import pytest
 from running import ONE_LAB, SMALLER, Run, watched_run
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Side by side, tests of one file stay together, and so do all that look at the small run: it runs once."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            shared = "tiny_run" in getattr(item, "fixturenames", ())
+            item.add_marker(pytest.mark.xdist_group("tiny_run" if shared else item.path.stem))
+
+
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory, copy_project: Callable[[Path], Path]) -> Run:
     """Everything that the workflow makes, from embedded data to reports; tests only read it."""

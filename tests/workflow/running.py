@@ -3,7 +3,8 @@
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+import sysconfig
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,8 +43,10 @@ SMALLER = (
 LAB = "mnist-integer"
 MODELS = f"results/smoke/models/{LAB}/gapcnn"
 
+CONDA = Path(__file__).with_name("conda_stand_in") / "bin"
+
 # Python runs this in every process of a job, before its program: it writes down which modules the process has loaded
-# in the end, beside the stamp of its job, which children inherit.
+# in the end, beside its environment and the stamp of its job, which children inherit.
 WATCH = """\
 import atexit, os, sys
 argv = sys.orig_argv
@@ -53,7 +56,7 @@ if "JOB_STAMP" in os.environ and "LOADED_MODULES" in os.environ:
     def note():
         loaded = [name for name in list(sys.modules) if name.partition(".")[0] == "compresslab"]
         with open(f"{os.environ['LOADED_MODULES']}/{os.getpid()}", "a") as file:
-            print(os.environ["JOB_STAMP"], *loaded, file=file)
+            print(os.environ["JOB_STAMP"], sys.prefix, *loaded, file=file)
     atexit.register(note)
 """
 
@@ -70,13 +73,27 @@ class Run:
         """The stages that ran, and by stage the modules that they loaded and that their code does not declare."""
         stages: set[str] = set()
         undeclared: dict[str, set[str]] = {}
-        for line in "".join(path.read_text() for path in self.loaded.iterdir()).splitlines():
-            stamp, *loaded = line.split()
-            entries = stamp.partition("@")[0].split("+")
+        for entries, _, loaded in self._processes():
             stages.add(entries[0].rpartition(".")[2])
             if surplus := set(loaded) - set(closure(entries)):
                 undeclared.setdefault(entries[0], set()).update(surplus)
         return stages, undeclared
+
+    def environments(self) -> dict[str, set[str]]:
+        """By stage, the environments that its processes ran in, by the names of their files in `envs/`."""
+        files = {path.read_bytes(): path.stem for path in (self.project / "envs").glob("*.yaml")}
+        found: dict[str, set[str]] = {}
+        for entries, prefix, _ in self._processes():
+            described = Path(f"{prefix}.yaml")
+            name = files[described.read_bytes()] if described.exists() else prefix
+            found.setdefault(entries[0].rpartition(".")[2], set()).add(name)
+        return found
+
+    def _processes(self) -> Iterator[tuple[list[str], str, list[str]]]:
+        """Of every process: entry modules of its job, its environment's folder, and the modules that it loaded."""
+        for line in "".join(path.read_text() for path in self.loaded.iterdir()).splitlines():
+            stamp, prefix, *loaded = line.split()
+            yield stamp.partition("@")[0].split("+"), prefix, loaded
 
     @property
     def results(self) -> Path:
@@ -112,10 +129,23 @@ def run(command: Sequence[str], project: Path, fails: bool = False, **variables:
     return done.stdout
 
 
-def watched_run(project: Path, configuration: str, *options: str) -> Run:
-    """Run a configuration in a copy of the project, and note which modules every job loads."""
+def in_conda(project: Path, *options: str, **variables: str) -> str:
+    """Run Snakemake with the stand-in for conda, from an environment of Snakemake and what reads config.yaml."""
+    home = project.parent / "conda"
+    packages = {"CONDA_STAND_IN_PACKAGES": sysconfig.get_path("purelib")}
+    create = [CONDA / "conda", "env", "create", "--file", project / "envs" / "snakemake.yaml", "--prefix", home / "own"]
+    subprocess.run([sys.executable, *create], check=True, env=os.environ | packages)
+    others = [folder for folder in os.environ["PATH"].split(os.pathsep) if Path(folder) != PROGRAMS]
+    path = os.pathsep.join([str(home / "own" / "bin"), str(CONDA), *others])
+    command = [home / "own" / "bin" / "snakemake", "--cores", "2", "--use-conda", "--conda-prefix", home, *options]
+    return run(list(map(str, command)), project, PATH=path, **packages, **variables)
+
+
+def watched_run(project: Path, configuration: str, *options: str, conda: bool = False) -> Run:
+    """Run a configuration in a copy of the project, and note which modules every job loads, and where."""
     (project / "config.yaml").write_text(configuration)
     (project / "src" / "sitecustomize.py").write_text(WATCH)
     loaded = project.parent / "loaded"
     loaded.mkdir()
-    return Run(project, snakemake(project, *options, LOADED_MODULES=str(loaded)), loaded)
+    run_it = in_conda if conda else snakemake
+    return Run(project, run_it(project, *options, LOADED_MODULES=str(loaded)), loaded)

@@ -21,6 +21,7 @@ OPTIONS = (
     "--config",
     "scale=smoke",
     "seeds=[0]",
+    "languages=[en]",
     "limits={train_images: 600, validation_images: 60, test_images: 120, calibration_images: 16, epochs: 2}",
     "benchmark={rounds: 1, calls: 20, seconds: 0.02, warmup_calls: 5, offline_images: 60}",
 )
@@ -49,9 +50,8 @@ def card(lab_run: Run, variant: str) -> dict:
 def test_every_variant_is_made_measured_and_reported(lab_run: Run) -> None:
     assert set(table(lab_run, "scores")["variant"]) == {"torch-fp32", "onnx-fp32", *QUANTIZED}
     assert set(table(lab_run, "latency")["variant"]) == {"torch-fp32", "onnx-fp32", *QUANTIZED}
-    for language in ("zh-TW", "en"):
-        for suffix in ("html", "pdf", "docx"):
-            assert (lab_run.results / "reports" / f"{LAB}.{language}.{suffix}").stat().st_size > 10_000
+    for suffix in ("html", "pdf", "docx"):
+        assert (lab_run.results / "reports" / f"{LAB}.en.{suffix}").stat().st_size > 10_000
 
 
 def test_calibration_sees_training_images_which_the_card_lists(lab_run: Run) -> None:

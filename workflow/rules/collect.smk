@@ -1,6 +1,10 @@
 # All numbers of a lab in tidy tables, and those of all labs together.
 
 
+localrules:
+    merge,
+
+
 rule collect:
     input:
         cards=cards_of_lab,
@@ -34,7 +38,7 @@ rule collect:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
     params:
         spec=lambda wildcards: PLAN.tables_slice(wildcards.lab),
         code=tokens(*stage("collect")),

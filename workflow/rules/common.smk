@@ -66,6 +66,11 @@ wildcard_constraints:
     study=any_of(studies()),
 
 
+def growing(amount):
+    """Memory in MB or time in minutes: so much, and as much more with every further attempt, where a profile retries."""
+    return lambda wildcards, attempt: attempt * amount
+
+
 def project_file(path):
     """A file of the project as the working directory sees it, so that a moved project asks for no rerun."""
     return os.path.relpath(PROJECT / path)

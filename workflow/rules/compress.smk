@@ -17,8 +17,8 @@ rule prune_torch:
         "../../envs/torch.yaml"
     threads: threads_of_training
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(4000),
+        runtime=growing(240),
     params:
         spec=method_slice,
         code=lambda wildcards: tokens(*method_code("prune_torch")(wildcards)),
@@ -49,8 +49,8 @@ rule prune_channels:
         "../../envs/torch.yaml"
     threads: threads_of_training
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(4000),
+        runtime=growing(240),
     params:
         spec=method_slice,
         code=lambda wildcards: tokens(*method_code("prune_channels")(wildcards)),
@@ -81,8 +81,8 @@ rule prune_tfmot:
         "../../envs/tensorflow.yaml"
     threads: threads_of_training
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(4000),
+        runtime=growing(240),
     params:
         spec=method_slice,
         code=lambda wildcards: tokens(*method_code("prune_tfmot")(wildcards)),
@@ -113,8 +113,8 @@ rule cluster_tfmot:
         "../../envs/tensorflow.yaml"
     threads: threads_of_training
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(4000),
+        runtime=growing(240),
     params:
         spec=method_slice,
         code=lambda wildcards: tokens(*method_code("cluster_tfmot")(wildcards)),
@@ -145,8 +145,8 @@ rule qat_tfmot:
         "../../envs/tensorflow.yaml"
     threads: threads_of_training
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(4000),
+        runtime=growing(240),
     params:
         spec=method_slice,
         code=lambda wildcards: tokens(*method_code("qat_tfmot")(wildcards)),
@@ -177,8 +177,8 @@ rule qat_eager:
         "../../envs/torch.yaml"
     threads: threads_of_training
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(4000),
+        runtime=growing(240),
     params:
         spec=method_slice,
         code=lambda wildcards: tokens(*method_code("qat_eager")(wildcards)),
@@ -207,7 +207,7 @@ rule convert_eager:
     conda:
         "../../envs/torch.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
     params:
         spec=method_slice,
         code=lambda wildcards: tokens(*method_code("convert_eager")(wildcards)),
@@ -236,8 +236,8 @@ rule qat_pt2e:
         "../../envs/torch.yaml"
     threads: threads_of_training
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(4000),
+        runtime=growing(240),
     params:
         spec=method_slice,
         code=lambda wildcards: tokens(*method_code("qat_pt2e")(wildcards)),
@@ -266,7 +266,7 @@ rule convert_pt2e:
     conda:
         "../../envs/torch.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
     params:
         spec=method_slice,
         code=lambda wildcards: tokens(*method_code("convert_pt2e")(wildcards)),
@@ -293,7 +293,7 @@ rule quantize_numpy:
     conda:
         "../../envs/numpy.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
     params:
         spec=method_slice,
         code=tokens(*stage("quantize_numpy")),
@@ -320,7 +320,7 @@ rule ptq_onnx:
     conda:
         "../../envs/onnx.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
     params:
         spec=method_slice,
         code=tokens(*stage("ptq_onnx")),
@@ -347,7 +347,7 @@ rule ptq_onnx_dynamic:
     conda:
         "../../envs/onnx.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
     params:
         spec=method_slice,
         code=tokens(*stage("ptq_onnx_dynamic")),
@@ -375,7 +375,7 @@ rule ptq_onnx_mixed:
     conda:
         "../../envs/onnx.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
     params:
         spec=method_slice,
         code=tokens(*stage("ptq_onnx_mixed")),

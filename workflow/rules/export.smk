@@ -15,7 +15,7 @@ rule export_numpy:
     conda:
         "../../envs/torch.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
     params:
         spec=method_slice,
         code=lambda wildcards: tokens(*method_code("export_numpy")(wildcards)),
@@ -42,7 +42,7 @@ rule export_onnx:
     conda:
         "../../envs/torch.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
     params:
         spec=method_slice,
         code=lambda wildcards: tokens(*method_code("export_onnx")(wildcards)),
@@ -69,7 +69,7 @@ rule export_litert:
     conda:
         "../../envs/tensorflow.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
     params:
         spec=method_slice,
         code=lambda wildcards: tokens(*method_code("export_litert")(wildcards)),

@@ -15,7 +15,7 @@ rule import_torch:
     conda:
         "../../envs/torch.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
     params:
         spec=import_slice,
         file=imported_file,
@@ -42,7 +42,7 @@ rule import_onnx:
     conda:
         "../../envs/onnx.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
     params:
         spec=import_slice,
         file=imported_file,

@@ -13,7 +13,7 @@ rule layers:
     conda:
         "../../envs/measure.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
     params:
         spec=lambda wildcards: PLAN.layers_slice(wildcards.variant, wildcards.reference),
         code=lambda wildcards: tokens(*layers_code(wildcards)),
@@ -36,7 +36,7 @@ rule cost:
     conda:
         lambda wildcards: PLAN.environment_file(wildcards.variant)
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
     params:
         spec=lambda wildcards: PLAN.cost_slice(wildcards.variant),
         code=lambda wildcards: tokens(*cost_code(wildcards)),
@@ -69,7 +69,7 @@ rule benchmark:
     # More than any machine has: scaled down to --cores, so that nothing runs beside a session.
     threads: 9999
     resources:
-        mem_mb=6000,
+        mem_mb=growing(6000),
     params:
         data=benchmarked_data,
         spec=lambda wildcards: PLAN.benchmark_slice(wildcards.lab),
@@ -98,7 +98,7 @@ rule study:
     # More than any machine has: scaled down to --cores, so that nothing runs beside a study.
     threads: 9999
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
     params:
         spec=lambda wildcards: PLAN.study_slice(wildcards.lab, wildcards.study),
         code=lambda wildcards: tokens(*study_code(wildcards)),

@@ -14,7 +14,7 @@ rule predict:
     conda:
         lambda wildcards: PLAN.environment_file(wildcards.variant)
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
     params:
         spec=lambda wildcards: PLAN.predict_slice(wildcards.variant),
         code=lambda wildcards: tokens(*predict_code(wildcards)),
@@ -39,7 +39,7 @@ rule segment:
     conda:
         lambda wildcards: PLAN.environment_file(wildcards.variant)
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
     params:
         spec=lambda wildcards: PLAN.predict_slice(wildcards.variant),
         code=lambda wildcards: tokens(*segment_code(wildcards)),
@@ -64,7 +64,7 @@ rule predict_reencoded:
     conda:
         "../../envs/measure.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
     params:
         spec=lambda wildcards: PLAN.reencoding_slice(wildcards.variant),
         code=lambda wildcards: tokens(*reencoding_code(wildcards)),

@@ -1,6 +1,10 @@
 # Figures, documents and the page that leads to them.
 
 
+localrules:
+    index,
+
+
 rule figure:
     input:
         tables=lambda wildcards: expand(
@@ -35,7 +39,7 @@ rule figure:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
     params:
         spec=lambda wildcards: PLAN.figure_slice(wildcards.lab, wildcards.figure),
         code=lambda wildcards: tokens(*figure_code(wildcards)),
@@ -92,7 +96,7 @@ rule report:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
     params:
         spec=lambda wildcards: PLAN.subject_slice(wildcards.lab),
         code=tokens(*REPORT_CODE),

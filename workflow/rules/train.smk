@@ -16,8 +16,8 @@ rule train_numpy:
         "../../envs/numpy.yaml"
     threads: threads_of_training
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(4000),
+        runtime=growing(240),
     params:
         spec=method_slice,
         code=lambda wildcards: tokens(*method_code("train_numpy")(wildcards)),
@@ -47,8 +47,8 @@ rule train_torch:
         "../../envs/torch.yaml"
     threads: threads_of_training
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(4000),
+        runtime=growing(240),
     params:
         spec=method_slice,
         code=lambda wildcards: tokens(*method_code("train_torch")(wildcards)),
@@ -78,8 +78,8 @@ rule train_tensorflow:
         "../../envs/tensorflow.yaml"
     threads: threads_of_training
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(4000),
+        runtime=growing(240),
     params:
         spec=method_slice,
         code=lambda wildcards: tokens(*method_code("train_tensorflow")(wildcards)),
@@ -104,7 +104,7 @@ rule views:
     conda:
         "../../envs/torch.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
     params:
         spec=lambda wildcards: PLAN.views_slice(wildcards.variant),
         code=tokens(*stage("views")),
