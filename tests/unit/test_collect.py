@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from compresslab.arrays import write_arrays
 from compresslab.artifacts import write_json
 from compresslab.measure.label_maps import LabelMaps, write_label_maps
 from compresslab.measure.predictions import Predictions, write_predictions
 from compresslab.measure.scores import confusion, score, score_by_class
 from compresslab.stages.answers import SCORED
+from compresslab.stages.collect import _sessions
 from compresslab.stages.command import Job
 from compresslab.tables.collect import collect_lab, identified, merge_labs, read_piece, read_table, write_table
 from compresslab.tables.comparisons import compare
@@ -160,6 +162,52 @@ def latency_row(**changes):
     return pd.DataFrame([{**names, "seed": 0, "threads": 1, **numbers, "noisy": False, "noise": "", **changes}])
 
 
+def write_session(folder, host, p50_ms, seen=()):
+    """The session of a host with two variants of a lab, the second of them ``p50_ms`` fast on a GPU."""
+    rows = [latency_row(host=host), latency_row(host=host, variant="torch-other", engine="torch-cuda", p50_ms=p50_ms)]
+    times = {"torch-fp32/torch": 0.1, "torch-other/torch-cuda": p50_ms}
+    samples = {}
+    for cell, time in times.items():
+        samples[f"gapcnn/{cell}/1"] = np.full(10, time, np.float32)
+        samples[f"gapcnn/{cell}/1/rounds"] = np.zeros(10, np.int32)
+        samples[f"gapcnn/{cell}/1/offline_images_per_s"] = np.full(1, 1e3 / time, np.float32)
+        samples[f"gapcnn/{cell}/1/offline_rounds"] = np.zeros(1, np.int32)
+    session = folder / "benchmarks" / host
+    session.mkdir(parents=True)
+    write_arrays(session / "mnist-integer.samples.npz", samples)
+    pd.concat(rows).to_csv(session / "mnist-integer.csv", index=False)
+    tables = {"audit": [], "skipped": [], "gpu_states": seen}
+    for name, found in tables.items():
+        frame = pd.DataFrame(found, columns=list(TABLES[name].columns))
+        frame.to_csv(session / f"mnist-integer.{name}.csv", index=False)
+
+
+def test_sessions_of_all_hosts_stand_side_by_side(tmp_path):
+    look = {"lab": "mnist-integer", "host": "gpu-server", "model": "gapcnn", "variant": "torch-other"}
+    look |= {"engine": "torch-cuda", "threads": 1, "round": 0, "after": "single", "sm_clock_mhz": 2040.0}
+    look |= {"slowed_by": "nothing", "other_processes": 0}
+    write_session(tmp_path, "local", 0.2)
+    write_session(tmp_path, "gpu-server", 0.02, [look])
+    variants = [
+        {
+            "model": "gapcnn",
+            "variant": variant,
+            "engines": [engine],
+            "baseline": "torch-fp32",
+            "baseline_engine": "torch",
+        }
+        for variant, engine in (("torch-fp32", "torch"), ("torch-other", "torch-cuda"))
+    ]
+    spec = {"lab": "mnist-integer", "host": "local", "other_hosts": ["gpu-server"], "variants": variants}
+    collect_lab(tmp_path / "tables", _sessions(Job(argparse.Namespace(run=tmp_path), spec)))
+    speed = read_table(tmp_path / "tables" / "speed.csv")
+    assert dict(zip(speed["host"], speed["speed_verdict"], strict=True)) == {"gpu-server": "faster", "local": "slower"}
+    assert len(read_table(tmp_path / "tables" / "latency.csv")) == 4
+    states = read_table(tmp_path / "tables" / "gpu_states.csv")
+    assert (states["host"].item(), states["sm_clock_mhz"].item()) == ("gpu-server", 2040)
+    assert math.isnan(states["power_w"].item())
+
+
 def test_unsupported_percentiles_and_silent_noise_stay_empty(tmp_path):
     write_table(tmp_path / "latency.csv", latency_row())
     again = read_table(tmp_path / "latency.csv")
@@ -252,13 +300,13 @@ def test_every_number_names_its_unit_or_is_a_plain_count(name):
     }
     plain |= {"flops", "learning_rate", "train_loss", "validation_loss", "mean_loss", "mcnemar_p", "max_abs_difference"}
     plain |= {"only_reference_correct", "only_variant_correct", "probe_images", "bytes_per_image", "loss_increase"}
-    plain |= {"kernel", "input_channels", "output_channels", "map_size", "pixels", "gflops"}
+    plain |= {"round", "other_processes", "kernel", "input_channels", "output_channels", "map_size", "pixels", "gflops"}
     plain |= {
         f"{quantity}_by_{way}" for quantity in ("parameters", "macs") for way in ("formula", "counter", "library")
     }
     plain |= {f"{side}_{quantity}" for side in ("regular", "separable") for quantity in ("parameters", "macs")}
     units = ("_percent", "_points", "_bytes", "_ms", "_s", "_db", "_ratio", "_ratio_low", "_ratio_high")
-    units += ("_mb", "_gflops2_mb2")
+    units += ("_mb", "_gflops2_mb2", "_mhz", "_celsius", "_w")
     if name == "claims":  # its unit is a column
         return
     for column in table(name).columns:

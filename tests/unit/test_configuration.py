@@ -278,6 +278,11 @@ LONELY = {
     "own host among the others": Mistake(
         "  host: local", "  other_hosts: [local]", ("'local' is this run's own host",)
     ),
+    "integers on a GPU": Mistake(
+        "torch-fp32: [torch]",
+        "onnx-int8: [onnxruntime-cuda]",
+        ("engines.onnx-int8.0: 'onnxruntime-cuda' has no integer kernels; 'onnx-int8' needs a CPU's",),
+    ),
     "mirror without directory": Mistake(
         "data: {source: upstream}", "data: {source: mirror}", ("data.source: 'mirror' needs data.mirror",)
     ),
@@ -568,6 +573,17 @@ class TestPlan:
         plan = Plan(experiment(tmp_path, text))
         assert plan.engines(plan.variants["digits/gapcnn/torch-fp32"]) == ["torch-compile", "torch"]
         assert plan.engines(plan.variants["digits/gapcnn/torch-long"]) == ["torch"]
+
+    def test_what_needs_a_gpu_is_known_before_the_run(self, tmp_path: Path) -> None:
+        engines = "torch-fp32: [torch, torch-cuda]\n      onnx-fp32: [onnxruntime-cuda]"
+        text = VALID.replace("torch-fp32: [torch]", engines)
+        text = text.replace("method: train-torch, epochs: 9", "method: train-torch, device: cuda")
+        assert [tuple(need) for need in Plan(experiment(tmp_path, text)).on_gpu_only()] == [
+            ("digits/gapcnn/torch-fp32", "engine torch-cuda", "cells are skipped"),
+            ("digits/gapcnn/torch-long", "device: cuda", "training fails"),
+            ("digits/gapcnn/onnx-fp32", "engine onnxruntime-cuda", "predictions fail"),
+        ]
+        assert list(Plan(experiment(tmp_path, VALID)).on_gpu_only()) == []
 
     def test_the_baseline_of_every_model(self, tmp_path: Path) -> None:
         plan = self.lab(tmp_path, "    baseline: onnx-fp32\n")

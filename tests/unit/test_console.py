@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from compresslab.config.experiment import Experiment
+from compresslab.config.plan import OnGpuOnly
 from compresslab.console import cli
+from compresslab.console.arrays import array_mistake
 from compresslab.console.summary import graphics_processors, summary
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -77,9 +79,39 @@ class TestSummary:
         assert told(lines, "warning") == []
         assert gpu in told(lines, "devices")[0]
 
+    def test_names_what_cannot_run_without_a_gpu(self, gpus: list[str]) -> None:
+        needs = [OnGpuOnly(f"digits/gapcnn/{name}", "device: cuda", "training fails") for name in "abcde"]
+        needs.append(OnGpuOnly("digits/gapcnn/a", "engine torch-cuda", "cells are skipped"))
+        said = summary(experiment(scale="quick"), {"train_torch": 5}, {}, 1, needs)
+        assert told(said, "warning") == [
+            "device: cuda, but no GPU is found here: training fails"
+            " (digits/gapcnn/a, digits/gapcnn/b, digits/gapcnn/c and 2 more)",
+            "engine torch-cuda, but no GPU is found here: cells are skipped (digits/gapcnn/a)",
+        ]
+        gpus.append("NVIDIA L4")
+        assert told(summary(experiment(scale="quick"), {"train_torch": 5}, {}, 1, needs), "warning") == []
+
+    def test_says_nothing_of_this_machine_when_jobs_run_elsewhere(self) -> None:
+        needs = [OnGpuOnly("digits/gapcnn/a", "device: cuda", "training fails")]
+        said = summary(experiment(scale="full"), {"train_torch": 3}, {"train_torch": 60.0}, 1, needs, elsewhere=200)
+        assert told(said, "devices") == ["those of other machines, up to 200 jobs at once"]
+        assert told(said, "time") == ["about 0:03:00 by earlier runs, one job after the other"]
+        assert told(said, "warning") == []
+
     def test_warns_that_generated_data_prove_nothing(self) -> None:
         (warning,) = told(summary(experiment(data={"source": "embedded"}), {}, {}, 1), "warning")
         assert "generated" in warning
+
+
+class TestArrays:
+    def test_fewer_jobs_at_once_than_an_array_may_have_are_refused_with_the_number_that_is_needed(self) -> None:
+        mistake = array_mistake("predict, cost", {"predict": 6, "train_torch": 2}, at_once=7)
+        assert "job arrays (predict) need --jobs 8" in mistake
+        assert "--jobs 8" in array_mistake("all", {"predict": 8}, at_once=7)
+
+    def test_enough_jobs_at_once_or_no_arrays_are_fine(self) -> None:
+        assert array_mistake("all", {"predict": 6, "train_torch": 2}, at_once=8) == ""
+        assert array_mistake("", {"predict": 6}, at_once=1) == ""
 
 
 class TestGraphicsProcessors:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_gpus import FIRST, FakeSmi, see
 
 from compresslab.measure import host
 
@@ -68,12 +69,23 @@ def test_no_gpu_and_no_git_are_said_in_words(monkeypatch: pytest.MonkeyPatch, tm
 
 
 def test_a_gpu_is_described(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    smi = tmp_path / "nvidia-smi"
-    smi.write_text("#!/bin/sh\necho 'NVIDIA H200, 570.10, 143771 MiB, 9.0, 1980 MHz, 700.00 W'\n")
-    smi.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    see(monkeypatch, FIRST)
+    smi = FakeSmi(tmp_path, monkeypatch)
+    smi.tell(ecc__mode__current="[Not Supported]", compute_cap=None)
     (gpu,) = host.fingerprint("local")["gpu"]
-    assert (gpu["name"], gpu["driver"], gpu["memory"]) == ("NVIDIA H200", "570.10", "143771 MiB")
+    assert gpu == {
+        "name": "NVIDIA L4",
+        "driver": "580.65.06",
+        "cuda": "13.0",
+        "memory": "23034 MiB",
+        "compute_capability": host.NOT_EXPOSED,
+        "maximum_clock": "2040 MHz",
+        "maximum_memory_clock": "6251 MHz",
+        "power_limit": "72.00 W",
+        "persistence": "Enabled",
+        "mig": host.NOT_EXPOSED,
+        "ecc": host.NOT_EXPOSED,
+    }
 
 
 @pytest.mark.parametrize(

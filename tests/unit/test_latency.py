@@ -4,15 +4,18 @@ import math
 import textwrap
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from fake_gpus import FIRST, FakeSmi
 
 from compresslab.engines.contract import THREAD_VARIABLES
-from compresslab.measure import steady
+from compresslab.measure import gpu_state, steady
 from compresslab.measure.conversation import thread_environment
 from compresslab.measure.latency import (
     Cell,
@@ -24,6 +27,8 @@ from compresslab.measure.latency import (
     run_session,
 )
 from compresslab.measure.noise import Disturbance, noise_reasons
+from compresslab.tables.collect import assembled
+from compresslab.tables.schemas import GPU_STATES
 
 MakeEngine = Callable[..., str]
 
@@ -175,6 +180,30 @@ def test_chatter_on_standard_output_breaks_nothing(tmp_path: Path, engines: Make
     result = session([cell(tmp_path, chatty)], images)
     result.raise_failures()
     assert len(result.rows()) == 1
+
+
+@pytest.mark.usefixtures("images")
+def test_the_gpu_of_a_cell_that_has_one_is_looked_at_in_every_round(
+    tmp_path: Path, engines: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu_state._known.cache_clear()
+    smi = FakeSmi(tmp_path, monkeypatch)
+    smi.tell(clocks_event_reasons__active="0x0000000000000004")
+    smi.list_processes(90210)
+    quiet = engines("quiet")
+    cells = [replace(cell(tmp_path, quiet, "on-gpu"), device="cuda"), cell(tmp_path, quiet, "on-cpu")]
+    result = run_session(cells, SHORT, progress=False, gpu=FIRST)
+    result.raise_failures()
+    looks = pd.DataFrame(result.gpu_rows()).assign(lab="digits", host="local")
+    looks = assembled(GPU_STATES, [looks])
+    assert looks[["variant", "round", "after"]].values.tolist() == [
+        ["on-gpu", index, after] for index in (0, 1) for after in ("offline", "single")
+    ]
+    assert set(looks["slowed_by"]) == {"power-cap"}
+    assert set(looks["other_processes"]) == {0}
+    noise = {row["variant"]: row["noise"].split() for row in result.rows()}
+    assert "gpu-slowed" in noise["on-gpu"]
+    assert not [reason for reason in noise["on-cpu"] if reason.startswith("gpu")]
 
 
 def test_an_unavailable_engine_is_skipped_with_its_reason(tmp_path: Path, engines: MakeEngine, images: Path) -> None:

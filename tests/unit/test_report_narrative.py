@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import synthetic_report
 
+from compresslab.measure.host import GPU_FIELDS
 from compresslab.report import narrative
 from compresslab.report.evidence import Evidence, Subject, read_evidence
 from compresslab.report.figures import registry
@@ -231,3 +232,42 @@ def test_tables_list_variants_as_the_configuration_does(evidence: Evidence) -> N
     table = mixed.table("scores")
     assert isinstance(table, pd.DataFrame)
     assert list(dict.fromkeys(table["variant"])) == list(synthetic_report.VARIANTS)
+
+
+@pytest.fixture(scope="module")
+def two_hosts(evidence: Evidence) -> Evidence:
+    """The run with the session of a second host beside it, which has two GPUs and is ten times as fast."""
+    latency = evidence.tables["latency"]
+    times = [name for name in latency.columns if name.endswith("_ms")]
+    other = latency[latency["variant"] != "onnx-int8"].assign(host="gpu-server", noisy=False)
+    other[times] /= 10
+    cell = {name: latency[name].iloc[0] for name in ("lab", "model", "variant", "engine", "threads")}
+    seen = {**cell, "host": "gpu-server", "memory_clock_mhz": 6251.0, "temperature_celsius": 41.0, "power_w": 28.6}
+    seen |= {"utilization_percent": float("nan"), "other_processes": 0.0}
+    states = [
+        {**seen, "round": 0, "after": "single", "sm_clock_mhz": 2040.0, "slowed_by": "nothing"},
+        {**seen, "round": 1, "after": "single", "sm_clock_mhz": 1500.0, "slowed_by": "power-cap software-heat"},
+    ]
+    gpu = dict.fromkeys(GPU_FIELDS, "Enabled") | {"name": "Example GPU", "cuda": "13.0"}
+    card = {**synthetic_report.host_card(), "host": "gpu-server", "gpu": [gpu, gpu]}
+    tables = {**evidence.tables, "latency": pd.concat([latency, other]), "gpu_states": pd.DataFrame(states)}
+    return dataclasses.replace(evidence, tables=tables, hosts=(*evidence.hosts, card))
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_several_hosts_stand_side_by_side(tag: str, two_hosts: Evidence, evidence: Evidence, figures: Path) -> None:
+    text = plain(report(two_hosts, figures, tag, "generic"))
+    rows = [line for line in text.splitlines() if line.startswith("| `torch-fp32` | `torch` |")]
+    assert any("0.360 [0.353, 0.371] | 0.0360 [0.0353, 0.0371]" in row for row in rows)
+    assert "`gpu-server`: Example CPU @ 2.40GHz + 2 × Example GPU" in text
+    # What only one of them measured has no number on the other; what was disturbed is marked.
+    assert re.search(r"\| `onnx-int8` \| `onnxruntime` \| 0\.0700 \[[^|]*\] \| — \|", text)
+    assert re.search(r"\| `torch-fp32` \| `torch-compile` \| 0\.270 \[[^|]*\] \* \| 0\.0270 ", text)
+    assert "Example GPU" not in report(evidence, figures, tag, "generic")
+
+
+@pytest.mark.parametrize(("tag", "slowed"), [("en", "power limit, heat (driver)"), ("zh-TW", "功率上限、溫度")])
+def test_a_gpu_is_shown_with_what_moved(tag: str, slowed: str, two_hosts: Evidence, figures: Path) -> None:
+    text = plain(report(two_hosts, figures, tag, "generic"))
+    assert "| 1 | 1,500–2,040 | 6,251 | 41.0 | 28.6 | — |" in text
+    assert slowed in text

@@ -48,6 +48,23 @@ def stage(
     )
 
 
+def test_a_training_that_needs_a_gpu_fails_at_once_without_one(tmp_path: Path) -> None:
+    """Before it looks at its data, which are not there either."""
+    spec = '{"variant": "digits/gapcnn/torch-fp32", "parameters": {"device": "cuda"}}'
+    options = [f"--{name}={tmp_path / name}" for name in ("data", "model", "card", "training", "state")]
+    done = subprocess.run(
+        [sys.executable, "-m", "compresslab.stages.train_torch", *options, f"--spec={spec}"],
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    said = done.stderr.splitlines()[0]
+    assert said.startswith("error: digits/gapcnn/torch-fp32 has device: cuda, but no NVIDIA GPU is visible: ")
+    assert said.endswith("set device: cpu or auto, or run it on a host with a GPU")
+
+
 @pytest.mark.parametrize("name", STAGES)
 def test_every_stage_explains_itself(name: str) -> None:
     """Without a library that reads its number of threads when it is loaded: that number is an option."""

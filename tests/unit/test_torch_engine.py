@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fake_gpus import FIRST, see, see_no_driver
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
@@ -17,9 +18,10 @@ from textures import CLASSES, PREPROCESSING, SHAPE, gapcnn, textures
 from torch import nn
 
 from compresslab.engines import torch as torch_engine
-from compresslab.engines import torch_compile
+from compresslab.engines import torch_compile, torch_cuda
 from compresslab.engines.contract import open_engine
 from compresslab.models.torch.artifact import ArtifactError, TorchModel, load, save
+from compresslab.models.torch.float32 import keep_float32
 from compresslab.models.torch.layers import layer_outputs
 
 IMAGES = textures(9, seed=5).images
@@ -178,6 +180,40 @@ def test_compilation_without_a_compiler_is_unavailable_and_says_why(monkeypatch:
     assert "no C++ compiler" in (torch_compile.unavailable() or "")
     monkeypatch.setenv("CXX", "no-such-compiler")
     assert "no-such-compiler" in (torch_compile.unavailable() or "")
+
+
+@pytest.mark.parametrize("count", [1, 9])
+def test_the_engine_of_a_gpu_answers_as_the_one_of_the_cpu(artifact: Path, count: int) -> None:
+    """With the CPU in the place of the GPU: copies there and back, and everything between, are the same."""
+    loaded = load(artifact)
+    engine = torch_cuda.TorchCudaEngine(loaded.module, loaded.preprocessing, torch.device("cpu"))
+    expected = torch_engine.open_model(artifact, threads=1)
+    logits = engine.run(engine.prepare(IMAGES[:count]))
+    assert (type(logits), logits.dtype) == (np.ndarray, np.float32)
+    np.testing.assert_allclose(logits, expected.predict(IMAGES[:count]), atol=1e-5)
+    for layer, values in expected.trace(IMAGES).items():
+        np.testing.assert_allclose(engine.trace(IMAGES)[layer], values, atol=1e-5)
+
+
+def test_float32_on_a_gpu_is_not_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    keep_float32()
+    assert torch.backends.cudnn.conv.fp32_precision != "tf32"
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
+
+
+def test_pytorch_without_a_gpu_is_unavailable_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    see_no_driver(monkeypatch)
+    assert torch_cuda.unavailable() == "no NVIDIA GPU is visible: this host has no NVIDIA driver"
+    see(monkeypatch, FIRST)
+    monkeypatch.setattr(torch.backends.cuda, "is_built", lambda: False)
+    assert torch_cuda.unavailable() == "this PyTorch is built without CUDA"
+    monkeypatch.setattr(torch.backends.cuda, "is_built", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert "cannot use the GPU with a driver for CUDA 13.0" in (torch_cuda.unavailable() or "")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert torch_cuda.unavailable() is None
 
 
 @pytest.mark.workflow

@@ -1,16 +1,19 @@
-"""Every training has a GPU for itself: the first free one, or a wait that says why."""
+"""Every job has a GPU for itself: the first free one, or a wait that says why; without one it hears what is missing."""
 
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
+from fake_gpus import FIRST, NO_DEVICE, SECOND, fake_driver, see, see_no_driver
 
 from compresslab.train import gpus
-from compresslab.train.gpus import one_alone
+from compresslab.train.gpus import Gpu, NoGpuError, one_alone
 
 PROCESSES = multiprocessing.get_context("fork")
 UUIDS = ("first", "second")
@@ -72,7 +75,7 @@ def test_a_training_waits_for_a_gpu_after_one_line(tmp_path: Path, monkeypatch: 
     with one_alone(UUIDS, lines.append, tmp_path) as position:
         assert position == 1
     assert len(naps) >= 3
-    assert lines == ["waiting: all 2 GPUs are taken by other trainings; this one goes on when one of them has ended"]
+    assert lines == ["waiting: all 2 GPUs are taken by other jobs; this one goes on when one of them has ended"]
     holders[0].end()
 
 
@@ -89,3 +92,66 @@ def test_locks_lie_in_a_folder_of_this_user(tmp_path: Path, monkeypatch: pytest.
         assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*.lock")] == [
             Path(f"compresslab-{os.getuid()}") / "GPU-1.lock"
         ]
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process with two GPUs and with locks of its own."""
+    monkeypatch.setattr(gpus.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(gpus, "_kept", gpus.ExitStack())
+    monkeypatch.delenv(gpus.HELD, raising=False)
+    gpus.one_until_the_end.cache_clear()
+    see(monkeypatch, FIRST, SECOND)
+
+
+@pytest.mark.usefixtures("host")
+def test_the_gpus_are_those_of_the_driver_in_its_order() -> None:
+    assert gpus.visible() == [Gpu(FIRST, FIRST), Gpu(SECOND, SECOND)]
+    assert gpus.absence() is None
+    assert gpus.cuda_version() == "13.0"
+
+
+def test_a_part_of_a_board_has_a_lock_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpus, "CDLL", lambda _: fake_driver([(SECOND, FIRST)]))
+    assert gpus.visible() == [Gpu(SECOND, FIRST)]
+
+
+def test_a_host_without_a_gpu_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    see_no_driver(monkeypatch)
+    assert gpus.absence() == "no NVIDIA GPU is visible: this host has no NVIDIA driver"
+    see(monkeypatch, status=NO_DEVICE)
+    assert gpus.absence() == "no NVIDIA GPU is visible: the driver answers CUDA_ERROR_NO_DEVICE"
+    see(monkeypatch, status=7)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert gpus.absence() == "no NVIDIA GPU is visible: the driver answers error 7; CUDA_VISIBLE_DEVICES is '-1'"
+    with pytest.raises(NoGpuError, match="no NVIDIA GPU is visible"):
+        gpus.visible()
+
+
+@pytest.mark.usefixtures("host")
+def test_a_process_keeps_the_gpu_that_it_has_taken(tmp_path: Path) -> None:
+    assert [gpus.one_until_the_end(), gpus.one_until_the_end()] == [0, 0]
+    # The lock is this process's until it ends, so another one takes the second.
+    script = f"from compresslab.train.gpus import *\nwith one_alone({[FIRST, SECOND]!r}, print) as at: print(at)"
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "1\n"
+    gpus._kept.close()
+
+
+@pytest.mark.usefixtures("host")
+def test_children_compute_on_the_gpu_that_their_parent_holds(tmp_path: Path) -> None:
+    folder = tmp_path / f"compresslab-{os.getuid()}"
+    with one_alone([FIRST], pytest.fail, folder), gpus.one_for_children(pytest.fail) as gpu:
+        assert gpu.uuid == SECOND
+        # They take no lock, which their parent has, and so do not wait.
+        assert gpus.one_until_the_end() == 1
+    assert gpus.HELD not in os.environ
+
+
+@pytest.mark.usefixtures("host")
+def test_a_held_gpu_that_is_not_seen_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(gpus.HELD, "another")
+    with pytest.raises(NoGpuError, match="the GPU another, which COMPRESSLAB_HELD_GPU names, is none"):
+        gpus.one_until_the_end()

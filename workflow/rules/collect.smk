@@ -23,6 +23,7 @@ rule collect:
                 "results/{run}/benchmarks/{host}/{lab}.samples.npz",
                 "results/{run}/benchmarks/{host}/{lab}.audit.csv",
                 "results/{run}/benchmarks/{host}/{lab}.skipped.csv",
+                "results/{run}/benchmarks/{host}/{lab}.gpu_states.csv",
             ],
             run=RUN,
             host=HOSTS,

@@ -41,8 +41,8 @@ LANGUAGES = EXPERIMENT.languages
 FIGURES = [module_name(name) for name in figures()]
 TABLES = (
     "scores scores_by_class confusion segmentation segmentation_by_class segmentation_confusion"
-    " segmentation_comparisons figure_of_merit training costs cost_layers latency speed sparse_products architecture_costs"
-    " convolutions training_steps codec_shift audit skipped comparisons layers sensitivity claims"
+    " segmentation_comparisons figure_of_merit training costs cost_layers latency gpu_states speed sparse_products"
+    " architecture_costs convolutions training_steps codec_shift audit skipped comparisons layers sensitivity claims"
 ).split()
 FIRST_SEED = PLAN.seeds[0]
 DATASETS = sorted({variant.dataset for variant in PLAN.variants.values()})

@@ -58,6 +58,7 @@ rule benchmark:
         audit="results/{run}/benchmarks/{host}/{lab}.audit.csv",
         host="results/{run}/benchmarks/{host}/{lab}.host.json",
         skipped="results/{run}/benchmarks/{host}/{lab}.skipped.csv",
+        gpu_states="results/{run}/benchmarks/{host}/{lab}.gpu_states.csv",
     log:
         "results/{run}/logs/benchmark/{host}/{lab}.log",
     wildcard_constraints:
@@ -80,7 +81,8 @@ rule benchmark:
     shell:
         "python -m compresslab.stages.benchmark --data {params.data} --models {input.models}"
         " --out {output.table} --samples {output.samples} --audit {output.audit} --host {output.host}"
-        " --skipped {output.skipped} --spec {params.spec:q} --code {params.stamp} --log {log}"
+        " --skipped {output.skipped} --gpu-states {output.gpu_states}"
+        " --spec {params.spec:q} --code {params.stamp} --log {log}"
 
 
 rule study:

@@ -161,7 +161,9 @@ class Lab(Section):
     models: dict[Name, Model] = Field(min_length=1, description="Models by name.")
     engines: dict[str, list[Name]] = Field(
         default_factory=dict,
-        description="Engines per variant (`variant` or `model/variant`); unnamed ones take their natural engine.",
+        description="Engines per variant (`variant` or `model/variant`); unnamed ones take their natural engine. "
+        "The first one answers the test images. `torch-cuda` and `onnxruntime-cuda` need an NVIDIA GPU: a session on a "
+        "host without one skips them.",
     )
     baseline: str | None = Field(
         None, description="Variant that speed is compared with; each model's first variant when unset."

@@ -59,6 +59,12 @@ def engines() -> list[str]:
 
 
 @cache
+def engine_device(name: str) -> str:
+    """What an engine computes on, its `DEVICE`: `cpu`, or `cuda` where it says so; read without importing it."""
+    return str(_constants(f"engines/{module_name(name)}.py", "DEVICE").get("DEVICE", "cpu"))
+
+
+@cache
 def architectures(framework: str) -> list[str]:
     """Names of the architectures of one framework: modules whose `build` starts from the shape of an image."""
     return [name for name in _modules(f"models/{framework}", "def build(") if _built_from(framework, name)[0] == SHAPE]

@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from compresslab.artifacts import canonical_json, file_sha256
 from compresslab.config.calibration import Calibration
 from compresslab.config.experiment import Experiment, Lab, LabLimits, Limits, Model, TrainingLimits
 from compresslab.config.inventory import (
     architecture_module,
+    engine_device,
     figure_needs,
     figure_shows,
     figures,
@@ -76,6 +77,14 @@ class Variant:
     def parent_id(self) -> str | None:
         """Id of the parent, or None for a variant that starts from data."""
         return f"{self.lab}/{self.model}/{self.method.parent}" if self.method.parent else None
+
+
+class OnGpuOnly(NamedTuple):
+    """What of a variant does not run without a GPU, and what becomes of it then."""
+
+    variant: str
+    asks: str
+    without: str
 
 
 class Plan:
@@ -139,6 +148,17 @@ class Plan:
     def engines(self, variant: Variant) -> list[str]:
         """Engines that the latency session runs the variant on; the first one makes its predictions."""
         return _chosen_for(variant, self.lab(variant.lab).engines) or [variant.method.engine]
+
+    def on_gpu_only(self) -> Iterator[OnGpuOnly]:
+        """Yield what does not run without a GPU: trainings with `device: cuda`, and engines."""
+        for variant in self.variants.values():
+            if getattr(variant.method, "device", None) == "cuda":
+                yield OnGpuOnly(variant.id, "device: cuda", "training fails")
+            for position, engine in enumerate(self.engines(variant)):
+                if engine_device(engine) == "cuda":
+                    # The first engine has to answer the test images.
+                    without = "cells are skipped" if position else "predictions fail"
+                    yield OnGpuOnly(variant.id, f"engine {engine}", without)
 
     def references(self, variant: Variant) -> list[Variant]:
         """What a quantized variant is held against layer by layer: its parent, and those that the lab names.

@@ -8,6 +8,7 @@ from compresslab.config.inventory import (
     architecture_arguments,
     architectures,
     datasets,
+    engine_device,
     engines,
     task_of,
     task_of_architecture,
@@ -70,6 +71,8 @@ def _in_lab(lab: Lab, data: Data) -> Iterator[Finding]:
         for index, engine in enumerate(names):
             if engine not in engines():
                 yield ("engines", variant, index), _unknown("engine", engine, engines())
+            elif engine_device(engine) == "cuda" and _computes_integers(lab, variant):
+                yield ("engines", variant, index), f"'{engine}' has no integer kernels; '{variant}' needs a CPU's"
     if lab.baseline is not None and lab.baseline not in known:
         yield ("baseline",), _unknown("variant", lab.baseline, known)
     for key, choices in {"comparisons": lab.comparisons, "layer_references": lab.layer_references}.items():
@@ -86,6 +89,16 @@ def _in_lab(lab: Lab, data: Data) -> Iterator[Finding]:
     for name, study in lab.studies.chosen.items():
         for message in _study_mistakes(name, study, lab):
             yield ("studies", name), message
+
+
+def _computes_integers(lab: Lab, name: str) -> bool:
+    """Whether a variant, named `variant` or `model/variant`, promises integers, in any model."""
+    return any(
+        method.integer
+        for model, described in lab.models.items()
+        for variant, method in described.variants.items()
+        if name in (variant, f"{model}/{variant}")
+    )
 
 
 def _number_of_seeds(experiment: Experiment, lab: Lab) -> int:

@@ -2,23 +2,36 @@
 
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from compresslab.config.experiment import Experiment
+from compresslab.config.plan import OnGpuOnly
+
+NAMED_VARIANTS = 3
+"""How many variants a warning names."""
 
 WITHOUT_HISTORY = "unknown: none of these stages has run here before"
 
 
-def summary(experiment: Experiment, jobs: Mapping[str, int], seconds: Mapping[str, float], cores: int) -> list[str]:
-    """Lines for the terminal. `jobs` counts the planned jobs of each rule, `seconds` is what one took so far."""
+def summary(
+    experiment: Experiment,
+    jobs: Mapping[str, int],
+    seconds: Mapping[str, float],
+    cores: int,
+    on_gpu_only: Iterable[OnGpuOnly] = (),
+) -> list[str]:
+    """Lines for the terminal. `jobs` counts the planned jobs of each rule, `seconds` is what one took so far.
+
+    `on_gpu_only` is what would not run here without a GPU.
+    """
     gpus = graphics_processors()
     lines = [
         f"scale     {experiment.scale}, results in results/{experiment.run_name}",
         f"data      {experiment.data.source}{_mirror(experiment)}{_instead(experiment)}",
         f"labs      {', '.join(experiment.labs)}; seeds {', '.join(map(str, experiment.seeds))}",
         f"jobs      {', '.join(f'{count} {rule}' for rule, count in sorted(jobs.items()))}",
-        f"time      {_expected(jobs, seconds, cores)}",
+        f"time      {_expected(jobs, seconds, cores)}{', one job after the other' if elsewhere else ''}",
         f"devices   {cores} CPU core{'s' if cores > 1 else ''}; {', '.join(gpus) or 'no GPU found'}",
     ]
     if experiment.scale == "full" and jobs.get("train_torch") and not gpus:
@@ -26,6 +39,8 @@ def summary(experiment: Experiment, jobs: Mapping[str, int], seconds: Mapping[st
             "warning   full scale without a GPU can take long; --config scale=quick is the smaller one, "
             "scale=smoke the smallest"
         )
+    if not gpus:
+        lines += _impossible(on_gpu_only)
     if experiment.data.source == "embedded":
         lines.append("warning   embedded data are generated: the numbers of this run say nothing about real data")
     return lines
@@ -40,6 +55,22 @@ def graphics_processors() -> list[str]:
     except (OSError, subprocess.SubprocessError):
         return []
     return [line.partition(": ")[2].partition(" (UUID")[0] for line in answer.splitlines() if line.startswith("GPU ")]
+
+
+def _impossible(on_gpu_only: Iterable[OnGpuOnly]) -> list[str]:
+    """Name what asks for a GPU that is not here, and what becomes of it, each once with its variants."""
+    variants: dict[tuple[str, str], list[str]] = {}
+    for need in on_gpu_only:
+        variants.setdefault((need.asks, need.without), []).append(need.variant)
+    return [
+        f"warning   {asks}, but no GPU is found here: {without} ({_named(names)})"
+        for (asks, without), names in variants.items()
+    ]
+
+
+def _named(variants: list[str]) -> str:
+    rest = len(variants) - NAMED_VARIANTS
+    return ", ".join(variants[:NAMED_VARIANTS]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _mirror(experiment: Experiment) -> str:

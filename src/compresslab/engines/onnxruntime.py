@@ -4,6 +4,7 @@ Without a provider the CPU runs the model. Idle threads spin, as ONNX Runtime do
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +15,17 @@ from compresslab.data.preprocessing import Preprocessing
 from compresslab.engines.contract import predict_in_chunks
 from compresslab.engines.layout import layer_output, normalized_channels_first
 
-CPU = ("CPUExecutionProvider",)
+Provider = str | tuple[str, Mapping[str, object]]
+"""What ONNX Runtime runs nodes with: a name, or a name and its settings."""
+
+CPU: tuple[Provider, ...] = ("CPUExecutionProvider",)
 _ERRORS_ONLY = 3
 
 
 class OnnxRuntimeEngine:
     """A session over a model whose metadata holds its preprocessing and its layers."""
 
-    def __init__(self, path: Path, threads: int, providers: tuple[str, ...] = CPU) -> None:
+    def __init__(self, path: Path, threads: int, providers: tuple[Provider, ...] = CPU) -> None:
         self._path = Path(path)
         self._threads = threads
         self._providers = providers
@@ -58,15 +62,20 @@ class OnnxRuntimeEngine:
         values = session.run(list(tensors.values()), {"images": self.prepare(images)})
         return {layer: layer_output(value) for layer, value in zip(tensors, values, strict=True)}
 
-    def _open(self, model: str | bytes) -> onnxruntime.InferenceSession:
+    def _options(self) -> onnxruntime.SessionOptions:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.log_severity_level = _ERRORS_ONLY
+        return options
+
+    def _open(self, model: str | bytes) -> onnxruntime.InferenceSession:
+        providers, options = list(self._providers), self._options()
         try:
-            return onnxruntime.InferenceSession(model, options, providers=list(self._providers))
+            # Where a provider fails, the CPU would else take its place, after a line that nobody reads.
+            return onnxruntime.InferenceSession(model, options, providers=providers, enable_fallback=0)
         except Exception as error:  # ONNX Runtime's own errors share no base class that it exports.
             if not self._path.exists():
                 raise FileNotFoundError(f"{self._path}: there is no such model") from error
@@ -76,7 +85,7 @@ class OnnxRuntimeEngine:
             ) from error
 
 
-def open_model(path: Path, threads: int, providers: tuple[str, ...] = CPU) -> OnnxRuntimeEngine:
+def open_model(path: Path, threads: int, providers: tuple[Provider, ...] = CPU) -> OnnxRuntimeEngine:
     """Open an ``.onnx`` model for ``threads`` threads; ValueError for a damaged model or one of another program."""
     return OnnxRuntimeEngine(path, threads, providers)
 

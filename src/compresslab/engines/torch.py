@@ -79,7 +79,7 @@ def _recorded(module: nn.Module, names: set[str]) -> Iterator[dict[str, np.ndarr
 
     def record(name: str, _module: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
         # An in-place activation would overwrite its input later.
-        outputs[name] = (output.dequantize() if output.is_quantized else output).numpy().copy()
+        outputs[name] = (output.dequantize() if output.is_quantized else output).cpu().numpy().copy()
 
     hooks = [
         child.register_forward_hook(partial(record, name)) for name, child in module.named_modules() if name in names

@@ -19,7 +19,9 @@ import numpy as np
 import psutil
 import threadpoolctl
 
+from compresslab.measure.gpu_state import UnansweredError, ask
 from compresslab.measure.noise import load_average, logical_cores
+from compresslab.train.gpus import NoGpuError, cuda_version
 
 NOT_EXPOSED = "not exposed by this machine"
 NOT_INSTALLED = "not installed"
@@ -36,6 +38,20 @@ LIBRARIES = (
     *("compresslab", "numpy", "scipy", "pandas", "scikit-learn", "torch", "torchvision", "torchao"),
     *("onnx", "onnxruntime", "onnxscript", "tensorflow", "tf-keras", "ai-edge-litert", "snakemake"),
 )
+
+GPU_FIELDS = {
+    "name": "name",
+    "driver": "driver_version",
+    "memory": "memory.total",
+    "compute_capability": "compute_cap",
+    "maximum_clock": "clocks.max.sm",
+    "maximum_memory_clock": "clocks.max.mem",
+    "power_limit": "power.limit",
+    "persistence": "persistence_mode",
+    "mig": "mig.mode.current",
+    "ecc": "ecc.mode.current",
+}
+"""What is told of a GPU, and what ``nvidia-smi`` calls it."""
 
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
 CONTROL_GROUP_MEMBERSHIP = Path("/proc/self/cgroup")
@@ -168,17 +184,31 @@ def _control_groups(controller: str) -> list[Path]:
 
 
 def _gpus() -> list[dict[str, str]] | str:
-    fields = ("name", "driver_version", "memory.total", "compute_cap", "clocks.max.sm", "power.limit")
+    """Describe every GPU of the machine in the driver's words and units; without one, say that. UUIDs are left out."""
     try:
-        told = _run("nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader")
-    except (OSError, subprocess.SubprocessError):
+        count = len(ask("--query-gpu", ("uuid",)))
+    except UnansweredError:
         return "none found (no NVIDIA driver answers)"
-    names = ("name", "driver", "memory", "compute_capability", "maximum_clock", "power_limit")
-    gpus = [
-        {name: value.strip() or NOT_EXPOSED for name, value in zip(names, line.split(","), strict=False)}
-        for line in told.splitlines()
-    ]
+    told = {"cuda": [_cuda()] * count, **{name: _of_gpus(field, count) for name, field in GPU_FIELDS.items()}}
+    gpus = [{name: values[position] for name, values in told.items()} for position in range(count)]
     return gpus or "none found (the NVIDIA driver lists no GPU)"
+
+
+def _of_gpus(field: str, count: int) -> list[str]:
+    """Return what the driver tells of ``count`` GPUs in one field: field by field, since it may not know one."""
+    try:
+        told = [line[field] for line in ask("--query-gpu", (field,), units=True)]
+    except UnansweredError:
+        told = [""] * count
+    return [value if value and not value.startswith("[") else NOT_EXPOSED for value in told]
+
+
+def _cuda() -> str:
+    """Return the newest CUDA that the driver speaks."""
+    try:
+        return cuda_version()
+    except NoGpuError:
+        return NOT_EXPOSED
 
 
 def _distribution() -> str:

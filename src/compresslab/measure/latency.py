@@ -21,6 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from compresslab.measure.conversation import Worker, WorkerFailedError, WorkerSkippedError
+from compresslab.measure.gpu_state import After, Look, gpu_doubts, look_at
 from compresslab.measure.intervals import round_interval, round_quantile_interval
 from compresslab.measure.noise import CpuWatch, Disturbance, load_average, noise_reasons
 from compresslab.measure.steady import supported_percentiles
@@ -30,7 +31,8 @@ from compresslab.measure.steady import supported_percentiles
 class Cell:
     """What one worker measures: a variant's artifact on an engine with a thread count.
 
-    ``images`` is a ``.npy`` of the test images that it answers, uint8 (N, H, W, C).
+    ``images`` is a ``.npy`` of the test images that it answers, uint8 (N, H, W, C). ``device`` is what the engine
+    computes on, ``cpu`` or ``cuda``.
     """
 
     model: str
@@ -40,6 +42,7 @@ class Cell:
     images: Path
     threads: int
     seed: int = 0
+    device: str = "cpu"
 
     @property
     def key(self) -> str:
@@ -90,6 +93,8 @@ class Measurement:
     warmed_up: bool = True
     peak_rss_bytes: int = 0
     watch: CpuWatch = field(default_factory=CpuWatch)
+    looks: list[Look] = field(default_factory=list)
+    """At the GPU, where the cell has one: two in every round."""
 
     @property
     def samples_ms(self) -> np.ndarray:
@@ -113,6 +118,7 @@ class Measurement:
         p50 = round_quantile_interval(samples, self.rounds)
         offline = round_interval(np.asarray(self.offline_images_per_s))
         noise = noise_reasons(self.disturbance, [float(np.median(times)) for times in self.times_ms], self.warmed_up)
+        noise += gpu_doubts(self.looks)
         return {
             "model": self.cell.model,
             "variant": self.cell.variant,
@@ -137,6 +143,15 @@ class Measurement:
             "noisy": bool(noise),
             "noise": " ".join(noise),
         }
+
+    def gpu_rows(self) -> list[dict[str, Any]]:
+        """Return what was seen of the cell's GPU, for the table of GPU states, without lab and host."""
+        identity = {name: getattr(self.cell, name) for name in ("model", "variant", "engine", "threads")}
+        return [
+            {**identity, "round": look.round, "after": look.after, **asdict(look.state)}
+            | {"slowed_by": " ".join(look.state.slowed_by) or "nothing"}
+            for look in self.looks
+        ]
 
 
 @dataclass(frozen=True)
@@ -167,6 +182,10 @@ class SessionResult:
     def rows(self) -> list[dict[str, Any]]:
         """Return one row per measured cell, for the latency table."""
         return [measurement.row(self.protocol.offline_batch) for measurement in self.measurements]
+
+    def gpu_rows(self) -> list[dict[str, Any]]:
+        """Return one row per look at a GPU, for the table of GPU states."""
+        return [row for measurement in self.measurements for row in measurement.gpu_rows()]
 
     def samples(self) -> dict[str, np.ndarray]:
         """Return the raw samples by cell key.
@@ -201,17 +220,20 @@ class SessionResult:
             raise SessionFailedError(f"{len(crashed)} of the session's cells crashed; the others are measured.\n{told}")
 
 
-def run_session(cells: Sequence[Cell], protocol: Protocol, *, seed: int = 0, progress: bool = True) -> SessionResult:
+def run_session(
+    cells: Sequence[Cell], protocol: Protocol, *, seed: int = 0, progress: bool = True, gpu: str | None = None
+) -> SessionResult:
     """Measure all cells in interleaved rounds.
 
-    ``seed`` fixes the order of every round. A cell whose engine is unavailable, or whose worker crashes or hangs, is
-    skipped with its reason, and the session goes on. Raises ValueError when two cells have the same key.
+    ``seed`` fixes the order of every round; ``gpu`` is the UUID of the board that workers with a GPU compute on. A cell
+    whose engine is unavailable, or whose worker crashes or hangs, is skipped with its reason, and the session goes on.
+    Raises ValueError when two cells have the same key.
     """
     keys = [cell.key for cell in cells]
     if len(set(keys)) < len(keys):
         repeated = sorted({key for key in keys if keys.count(key) > 1})
         raise ValueError(f"these cells are in the session twice: {', '.join(repeated)}")
-    session = _Session(cells, protocol)
+    session = _Session(cells, protocol, gpu)
     before = load_average()
     order = list(interleaved(cells, protocol.rounds, seed))
     with ExitStack() as workers:
@@ -236,9 +258,11 @@ def interleaved(cells: Sequence[Cell], rounds: int, seed: int) -> Iterator[tuple
 
 
 class _Session:
-    def __init__(self, cells: Sequence[Cell], protocol: Protocol) -> None:
+    def __init__(self, cells: Sequence[Cell], protocol: Protocol, gpu: str | None) -> None:
         self._protocol = protocol
+        self._gpu = gpu
         self._workers: dict[str, Worker] = {}
+        self._devices = {cell.key: cell.device for cell in cells}
         self.measured = {cell.key: Measurement(cell) for cell in cells}
         self.skipped: dict[str, Skipped] = {}
 
@@ -270,13 +294,23 @@ class _Session:
                 seconds=share.seconds / share.rounds,
                 longest_s=share.longest_s / share.rounds,
             )
+        self._look(measurement, index, "single")
+        with measurement.watch.watching(worker.process_id):
             offline = worker.ask("offline", batch=share.offline_batch, images=share.offline_images)
+        self._look(measurement, index, "offline")
         measurement.warmed_up &= warmed["stable"]
         measurement.times_ms.append(np.asarray(single["times_ns"], np.float64) / 1e6)
         measurement.round_indices.append(index)
         measurement.offline_images_per_s.append(offline["images"] / offline["seconds"])
         if share.fresh_workers or index == share.rounds - 1:
             self._close(measurement, worker)
+
+    def _look(self, measurement: Measurement, index: int, after: After) -> None:
+        """Look at the GPU of a cell that has one. This is work for the CPU, which its watch must not see."""
+        if measurement.cell.device != "cuda" or self._gpu is None:
+            return
+        own = {worker.process_id for key, worker in self._workers.items() if self._devices[key] == "cuda"}
+        measurement.looks.append(Look(index, after, look_at(self._gpu, own)))
 
     def _open(self, measurement: Measurement, workers: ExitStack) -> Worker:
         cell = measurement.cell

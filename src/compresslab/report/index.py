@@ -12,6 +12,7 @@ from compresslab.report.documents import DocumentError, external_reference, font
 from compresslab.report.evidence import Evidence
 from compresslab.report.findings import Findings
 from compresslab.report.languages import SOURCES, Language
+from compresslab.report.names import hardware
 from compresslab.report.numbers import UNITS
 
 FORMATS = ("html", "pdf", "docx")
@@ -65,7 +66,7 @@ def _run(labs: Sequence[Evidence], language: Language) -> Mapping[str, Any]:
 
 def _hosts(labs: Sequence[Evidence]) -> str:
     cards = {card["host"]: card for lab in labs for card in lab.hosts}
-    names = [f"{name}: {card['cpu']['model']}" for name, card in cards.items()]
+    names = [f"{name}: {hardware(card)}" for name, card in cards.items()]
     return ", ".join(names) or labs[0].subject.host
 
 

@@ -1,8 +1,20 @@
-"""What a report calls a variant: by its name, with its model in front where the lab has several models."""
+"""What a report calls a machine, and a variant: by its name, below its model where the lab has several models."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
 from compresslab.report.evidence import Subject
+
+
+def hardware(fingerprint: Mapping[str, Any]) -> str:
+    """Name the processor of a machine, and its GPUs where it has some: ``Example CPU + 2 × Example GPU``."""
+    gpus = fingerprint["gpu"] if isinstance(fingerprint["gpu"], list) else []
+    counted = Counter(gpu["name"] for gpu in gpus)
+    named = [name if count == 1 else f"{count} × {name}" for name, count in counted.items()]
+    return " + ".join([fingerprint["cpu"]["model"], *named])
 
 
 class Names:

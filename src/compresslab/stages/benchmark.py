@@ -1,7 +1,8 @@
 """Run one latency session: every variant of a lab on its engines, side by side, alone on this machine."""
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from compresslab.stages.command import Job, log, parser, running
 
 if TYPE_CHECKING:
     from compresslab.measure.audit_row import Row
+    from compresslab.measure.latency import Cell
 
 
 def main() -> None:
@@ -22,6 +24,7 @@ def main() -> None:
     stage.add_argument("--audit", type=Path, required=True, help="executed graph of the integer variants (.csv)")
     stage.add_argument("--host", type=Path, required=True, help="fingerprint of this machine (.json)")
     stage.add_argument("--skipped", type=Path, required=True, help="cells that could not run, with reasons (.csv)")
+    stage.add_argument("--gpu-states", type=Path, required=True, help="GPU of every turn that had one (.csv)")
     with running(stage) as job:
         # Before any time is spent on measuring: a variant that is not what it promises needs no stopwatch.
         _audit(job)
@@ -33,6 +36,7 @@ def _measure(job: Job) -> None:
 
     from compresslab.arrays import write_arrays
     from compresslab.artifacts import write_json
+    from compresslab.config.inventory import engine_device
     from compresslab.data.prepared import read_split
     from compresslab.measure.host import fingerprint, usable_cores
     from compresslab.measure.latency import Cell, Protocol, run_session
@@ -49,15 +53,26 @@ def _measure(job: Job) -> None:
                 images[data] = Path(folder) / f"{len(images)}.npy"
                 np.save(images[data], read_split(data, "test", settings["offline_images"]).images)
         cells = [
-            Cell(cell["model"], cell["variant"], cell["engine"], path, images[data], threads, spec["seed"])
+            Cell(
+                cell["model"],
+                cell["variant"],
+                cell["engine"],
+                path,
+                images[data],
+                threads,
+                spec["seed"],
+                engine_device(cell["engine"]),
+            )
             for cell, path, data in zip(spec["cells"], options.models, options.data, strict=True)
             for threads in counts
         ]
-        session = run_session(cells, Protocol(**settings), seed=spec["seed"])
+        with _gpu_for(cells) as gpu:
+            session = run_session(cells, Protocol(**settings), seed=spec["seed"], gpu=gpu)
     identity = {"lab": spec["lab"], "host": host}
     _write(options.out, "latency", [identity | row for row in session.rows()])
     write_arrays(options.samples, session.samples(), compress=True)
     write_json(options.host, machine | {"session": session.conditions()})
+    _write(options.gpu_states, "gpu_states", [identity | row for row in session.gpu_rows()])
     # A cell is an engine and a thread count; the reason that an engine cannot run is the same for all counts.
     skipped = {
         (skip.cell.model, skip.cell.variant, skip.cell.engine): skip.reason for skip in reversed(session.skipped)
@@ -72,6 +87,19 @@ def _measure(job: Job) -> None:
     )
     log.info("%d cells measured, %d skipped", len(session.measurements), len(session.skipped))
     session.raise_failures()
+
+
+@contextmanager
+def _gpu_for(cells: "Sequence[Cell]") -> Iterator[str | None]:
+    """Hold one GPU for the whole session, if a cell needs one and there is one; yield the UUID of its board."""
+    from compresslab.train import gpus
+
+    if all(cell.device == "cpu" for cell in cells) or gpus.absence():
+        # A worker that needs a GPU says itself that there is none.
+        yield None
+        return
+    with gpus.one_for_children(log.info) as gpu:
+        yield gpu.board
 
 
 def _audit(job: Job) -> None:

@@ -16,11 +16,12 @@ def main() -> None:
 def _cluster(job: Job, fingerprint: str) -> Trained:
     from compresslab.compress.cluster_tfmot import cluster
     from compresslab.config.methods.cluster_tfmot import Parameters
-    from compresslab.models.tensorflow import artifact, framework
+    from compresslab.models.tensorflow import artifact
+    from compresslab.train.tensorflow.hardware import take_device
 
     options, spec = job.options, job.spec
     parameters = Parameters.model_validate(spec["parameters"])
-    framework.configure(parameters.device, parameters.threads)
+    take_device(parameters.device, parameters.threads)
     parent = artifact.load(options.parent)
     clustered = cluster(
         parent.network, training_data(job), parameters, spec["seed"], options.state, fingerprint, log.info

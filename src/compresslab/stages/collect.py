@@ -112,7 +112,7 @@ def _costs(job: Job) -> dict[str, list[Any]]:
 
 
 def _sessions(job: Job) -> dict[str, list[Any]]:
-    """Latency, speed ratios, audits and skipped cells of every host's session."""
+    """Latency, speed ratios, audits, skipped cells and states of GPUs of every host's session."""
     import pandas as pd
 
     from compresslab.arrays import read_arrays
@@ -125,14 +125,14 @@ def _sessions(job: Job) -> dict[str, list[Any]]:
         for row in job.spec["variants"]
         for engine in row["engines"]
     ]
-    pieces: dict[str, list[Any]] = {"latency": [], "speed": [], "audit": [], "skipped": []}
+    pieces: dict[str, list[Any]] = {"latency": [], "speed": [], "audit": [], "skipped": [], "gpu_states": []}
     for host in [job.spec["host"], *job.spec["other_hosts"]]:
         folder = job.options.run / "benchmarks" / host
         latency = read_piece(folder / f"{lab}.csv", "latency")
         speed = compare_speed(latency, read_arrays(folder / f"{lab}.samples.npz"), contests)
         pieces["latency"].append(latency)
         pieces["speed"].append(pd.DataFrame(speed))
-        for name in ("audit", "skipped"):
+        for name in ("audit", "skipped", "gpu_states"):
             pieces[name].append(read_piece(folder / f"{lab}.{name}.csv", name))
     return pieces
 

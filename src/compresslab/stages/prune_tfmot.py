@@ -16,11 +16,12 @@ def main() -> None:
 def _prune(job: Job, fingerprint: str) -> Trained:
     from compresslab.compress.prune_tfmot import prune
     from compresslab.config.methods.prune_tfmot import Parameters
-    from compresslab.models.tensorflow import artifact, framework
+    from compresslab.models.tensorflow import artifact
+    from compresslab.train.tensorflow.hardware import take_device
 
     options, spec = job.options, job.spec
     parameters = Parameters.model_validate(spec["parameters"])
-    framework.configure(parameters.device, parameters.threads)
+    take_device(parameters.device, parameters.threads)
     parent = artifact.load(options.parent)
     pruned = prune(parent.network, training_data(job), parameters, spec["seed"], options.state, fingerprint, log.info)
     artifact.save(options.model, parent)

@@ -16,11 +16,12 @@ def main() -> None:
 def _quantize(job: Job, fingerprint: str) -> Trained:
     from compresslab.compress.qat_tfmot import quantize
     from compresslab.config.methods.qat_tfmot import Parameters
-    from compresslab.models.tensorflow import artifact, framework
+    from compresslab.models.tensorflow import artifact
+    from compresslab.train.tensorflow.hardware import take_device
 
     options, spec = job.options, job.spec
     parameters = Parameters.model_validate(spec["parameters"])
-    framework.configure(parameters.device, parameters.threads)
+    take_device(parameters.device, parameters.threads)
     parent = artifact.load(options.parent)
     data = training_data(job)
     quantized = quantize(parent, data, options.model, parameters, spec["seed"], options.state, fingerprint, log.info)

@@ -16,12 +16,13 @@ def main() -> None:
 def _train(job: Job, fingerprint: str) -> Trained:
     from compresslab.config.training import Recipe
     from compresslab.data.card import read_card
-    from compresslab.models.tensorflow import artifact, framework
+    from compresslab.models.tensorflow import artifact
     from compresslab.train.tensorflow.classifier import train
+    from compresslab.train.tensorflow.hardware import take_device
 
     options, spec = job.options, job.spec
     recipe = Recipe.model_validate(spec["parameters"])
-    framework.configure(recipe.device, recipe.threads)
+    take_device(recipe.device, recipe.threads)
     card, data = read_card(options.data), training_data(job)
     network = artifact.build(spec["architecture"], card.image_shape, len(card.classes), **spec["arguments"])
     result = train(network, data, recipe, spec["seed"], options.state, fingerprint, log.info)

@@ -50,6 +50,7 @@ def train_and_write(job: Job, libraries: Sequence[str], make: Callable[[str], Tr
     fingerprint = _fingerprint(job, libraries)
     with checkpoint.locked(options.state, log.info):
         if _finished_meanwhile(job, fingerprint):
+    _require_gpu(job)
             log.info("an earlier process finished this training while it was waited for")
         else:
             trained = make(fingerprint)
@@ -79,6 +80,18 @@ def _fingerprint(job: Job, libraries: Sequence[str]) -> str:
     """Hash of all that the weights depend on: settings, code, data, parent, libraries."""
     parent = getattr(job.options, "parent", None)
     facts = {
+def _require_gpu(job: Job) -> None:
+    """Stop before anything is read where the recipe asks for a GPU that this host does not have."""
+    from compresslab.train import gpus
+    from compresslab.train.loop import TrainingError
+
+    if job.spec["parameters"].get("device") == "cuda" and (reason := gpus.absence()):
+        raise TrainingError(
+            f"{job.spec['variant']} has device: cuda, but {reason}; "
+            "set device: cpu or auto, or run it on a host with a GPU"
+        )
+
+
         **job.provenance,
         "data_sha256": file_sha256(job.options.data),
         "parent_sha256": file_sha256(parent) if parent else None,

@@ -346,6 +346,25 @@ LATENCY = Table(
     },
 )
 
+GPU_STATES = Table(
+    "gpu_states",
+    {
+        **_identity(_CELL[:-1]),
+        "threads": _count(1),
+        "round": _count(),
+        "after": _choice("single", "offline"),
+        "sm_clock_mhz": _number(0, nullable=True),
+        "memory_clock_mhz": _number(0, nullable=True),
+        "temperature_celsius": _number(nullable=True),
+        "power_w": _number(0, nullable=True),
+        "utilization_percent": _number(0, 100, nullable=True),
+        "slowed_by": _text(),
+        "other_processes": _number(0, nullable=True),
+    },
+    key=(*_CELL, "round", "after"),
+    sorted_by=(*_CELL, "round", "after"),
+)
+
 SPEED = Table(
     "speed",
     {
@@ -633,6 +652,7 @@ TABLES = {
         COSTS,
         COST_LAYERS,
         LATENCY,
+        GPU_STATES,
         SPARSE_PRODUCTS,
         ARCHITECTURE_COSTS,
         CONVOLUTIONS,

@@ -22,14 +22,21 @@ tf.get_logger().setLevel("ERROR")
 __all__ = ["configure", "device", "keras", "tf"]
 
 
-def configure(device: str, threads: int) -> None:
-    """Use ``threads`` threads, and the GPU or not: ``cpu``, ``cuda``, or ``auto`` for a GPU where there is one.
+def sees_gpus() -> bool:
+    """Whether TensorFlow sees a GPU, which its build may not even where there is one."""
+    with quiet():
+        return bool(tf.config.list_physical_devices("GPU"))
 
-    Call it before anything is computed: TensorFlow starts its threads and devices once. Raises ValueError when a GPU
-    is asked for that is not there, or when the process has started with other settings.
+
+def configure(device: str, threads: int, position: int = 0) -> None:
+    """Use ``threads`` threads, and a GPU or not: ``cpu``, ``cuda``, or ``auto`` for one where there is one.
+
+    Of several GPUs it is the one at ``position``. Call it before anything is computed: TensorFlow starts its threads
+    and devices once. Raises ValueError when a GPU is asked for that is not there, or when the process has started with
+    other settings.
     """
     with quiet():
-        gpus = tf.config.list_physical_devices("GPU")
+        gpus = tf.config.list_physical_devices("GPU")[position:][:1]
     if device == "cuda" and not gpus:
         raise ValueError("device: cuda, but TensorFlow sees no GPU on this host; use device: cpu or auto")
     try:

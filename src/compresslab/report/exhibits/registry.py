@@ -9,7 +9,7 @@ from compresslab.report.exhibits.claims import claims, leads
 from compresslab.report.exhibits.compression import compression
 from compresslab.report.exhibits.costs import costs, pruning, sizes, sparse_products
 from compresslab.report.exhibits.experiment import architecture, counts, files, settings, variants
-from compresslab.report.exhibits.hosts import host
+from compresslab.report.exhibits.hosts import gpu_states, host, hosts
 from compresslab.report.exhibits.quality import (
     accuracy,
     activation_errors,
@@ -56,7 +56,7 @@ SHEETS: dict[str, Callable[..., Sheet | None]] = {
         ),
         *(accuracy, by_class, recall, comparisons, layers, sensitivity, activation_errors, training, fine_tuning),
         compression,
-        *(latency, start, speed, audit, skipped, claims, leads, host),
+        *(latency, start, speed, audit, skipped, claims, leads, host, hosts, gpu_states),
         *(architecture_costs, convolutions, training_steps, codec_shift),
         *(
             pixels,

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from compresslab.report.languages import Language
-from compresslab.report.numbers import MISSING, NO_BREAK_SPACE, interval, unit_of, written
+from compresslab.report.numbers import MISSING, NO_BREAK_SPACE, Unit, interval, unit_of, written
 from compresslab.report.ratios import Ratio
 
 
@@ -26,6 +26,13 @@ class Sheet:
         rule = ["---:" if numeric else ":---" for numeric in self.numeric]
         lines = [self.headers, rule, *self.rows]
         return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def with_interval(value: float, low: float, high: float, unit: Unit) -> str:
+    """Write a value with its 95 % interval in brackets behind it; where there is none, the value alone."""
+    if pd.isna(value) or pd.isna(low):
+        return written(value, unit)
+    return f"{written(value, unit)}{NO_BREAK_SPACE}{interval(low, high, unit)}"
 
 
 class Builder:
@@ -52,12 +59,7 @@ class Builder:
     def intervals(self, name: str, rows: pd.DataFrame, low: str, high: str) -> "Builder":
         """Add a column of values with their 95 % intervals in brackets."""
         unit = unit_of(name)
-        cells = [
-            written(value, unit)
-            if pd.isna(value) or pd.isna(least)
-            else f"{written(value, unit)}{NO_BREAK_SPACE}{interval(least, most, unit)}"
-            for value, least, most in zip(rows[name], rows[low], rows[high], strict=True)
-        ]
+        cells = [with_interval(*three, unit) for three in zip(rows[name], rows[low], rows[high], strict=True)]
         self._columns.append((self._language("table.interval", header=self._language(f"column.{name}")), cells, True))
         return self
 

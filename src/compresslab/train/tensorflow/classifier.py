@@ -1,6 +1,6 @@
 """Training of a classifier in TensorFlow: the whole data set as one tensor, the same bits every time.
 
-``framework.configure`` comes first, with the recipe's device and threads: TensorFlow cannot change them later.
+``hardware.take_device`` comes first, with the recipe's device and threads: TensorFlow cannot change them later.
 """
 
 import zlib

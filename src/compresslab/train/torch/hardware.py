@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 
+from compresslab.models.torch.float32 import keep_float32
 from compresslab.train import checkpoint, gpus
 from compresslab.train.loop import TrainingError
 
@@ -26,7 +27,7 @@ KEPT_BYTES, OLDER_LIMIT_BYTES = 1 << 30, 1 << 25
 
 @contextmanager
 def one_device(name: str, log: checkpoint.Log) -> Iterator[torch.device]:
-    """Yield the device called ``name``; of several GPUs one that no other training holds, alone.
+    """Yield the device called ``name``; of several GPUs one that no other process holds, alone.
 
     Only GPUs that ``CUDA_VISIBLE_DEVICES`` shows are taken. Raises TrainingError as :func:`choose_device` does.
     """
@@ -34,8 +35,8 @@ def one_device(name: str, log: checkpoint.Log) -> Iterator[torch.device]:
     if device.type == "cpu":
         yield device
         return
-    seen = [str(torch.cuda.get_device_properties(index).uuid) for index in range(torch.cuda.device_count())]
-    with gpus.one_alone(seen, log) as index, torch.cuda.device(index):
+    keep_float32()
+    with gpus.one_alone([gpu.uuid for gpu in gpus.visible()], log) as index, torch.cuda.device(index):
         yield torch.device("cuda", index)
 
 
