@@ -46,11 +46,11 @@ def train_and_write(job: Job, libraries: Sequence[str], make: Callable[[str], Tr
     """
     from compresslab.train import checkpoint
 
+    _require_gpu(job)
     options = job.options
     fingerprint = _fingerprint(job, libraries)
     with checkpoint.locked(options.state, log.info):
         if _finished_meanwhile(job, fingerprint):
-    _require_gpu(job)
             log.info("an earlier process finished this training while it was waited for")
         else:
             trained = make(fingerprint)
@@ -76,10 +76,6 @@ def training_data(job: Job) -> "TrainingData":
     )
 
 
-def _fingerprint(job: Job, libraries: Sequence[str]) -> str:
-    """Hash of all that the weights depend on: settings, code, data, parent, libraries."""
-    parent = getattr(job.options, "parent", None)
-    facts = {
 def _require_gpu(job: Job) -> None:
     """Stop before anything is read where the recipe asks for a GPU that this host does not have."""
     from compresslab.train import gpus
@@ -92,6 +88,10 @@ def _require_gpu(job: Job) -> None:
         )
 
 
+def _fingerprint(job: Job, libraries: Sequence[str]) -> str:
+    """Hash of all that the weights depend on: settings, code, data, parent, libraries."""
+    parent = getattr(job.options, "parent", None)
+    facts = {
         **job.provenance,
         "data_sha256": file_sha256(job.options.data),
         "parent_sha256": file_sha256(parent) if parent else None,
