@@ -344,7 +344,9 @@ onstart:
     from compresslab.lineage.records import typical_seconds
 
     jobs = Counter(job.rule.name for job in workflow.dag.needrun_jobs() if job.rule.name != "all")
-    for line in summary(EXPERIMENT, jobs, typical_seconds(), workflow.cores or 1):
+    # Jobs that run elsewhere find other devices there than this machine has.
+    on_gpu_only = PLAN.on_gpu_only() if workflow.local_exec else ()
+    for line in summary(EXPERIMENT, jobs, typical_seconds(), workflow.cores or 1, on_gpu_only):
         print(line, file=sys.stderr)
     # Every look at the ready jobs makes Snakemake 9.27 look again a second later, for the sake of its limit of 100 jobs
     # a second, and so does that look: after 300 jobs they keep a core busy. One machine has no rate to limit.

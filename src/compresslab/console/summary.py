@@ -31,7 +31,7 @@ def summary(
         f"data      {experiment.data.source}{_mirror(experiment)}{_instead(experiment)}",
         f"labs      {', '.join(experiment.labs)}; seeds {', '.join(map(str, experiment.seeds))}",
         f"jobs      {', '.join(f'{count} {rule}' for rule, count in sorted(jobs.items()))}",
-        f"time      {_expected(jobs, seconds, cores)}{', one job after the other' if elsewhere else ''}",
+        f"time      {_expected(jobs, seconds, cores)}",
         f"devices   {cores} CPU core{'s' if cores > 1 else ''}; {', '.join(gpus) or 'no GPU found'}",
     ]
     if experiment.scale == "full" and jobs.get("train_torch") and not gpus:
