@@ -27,7 +27,7 @@ from compresslab.models.tensorflow import artifact, framework
 from compresslab.models.torch import artifact as torch_artifact
 from compresslab.train.initialization import he_normal
 from compresslab.train.loop import TrainingData, TrainingError, TrainingResult, batches
-from compresslab.train.tensorflow import classifier
+from compresslab.train.tensorflow import classifier, hardware
 from compresslab.train.torch import classifier as torch_classifier
 
 ENGINES = ("tf-eager", "tf-graph", "tf-xla")
@@ -195,6 +195,16 @@ class TestTraining:
         for name, values in artifact.arrays(whole.network).items():
             np.testing.assert_array_equal(found[name], values, err_msg=name)
         assert [row | {"epoch_s": 0} for row in resumed.history] == [row | {"epoch_s": 0} for row in history]
+
+    def test_a_training_takes_the_gpu_that_its_process_holds(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        chosen: list[list[str]] = []
+        monkeypatch.setattr(framework.tf.config, "list_physical_devices", lambda _: ["first", "second"])
+        monkeypatch.setattr(framework.tf.config, "set_visible_devices", lambda gpus, _: chosen.append(gpus))
+        monkeypatch.setattr(framework.tf.config.experimental, "set_memory_growth", lambda *_: None)
+        monkeypatch.setattr(hardware.gpus, "one_until_the_end", lambda: 1)
+        for device in ("auto", "cuda", "cpu"):
+            hardware.take_device(device, 1)
+        assert chosen == [["second"], ["second"], []]
 
     def test_other_threads_in_the_same_process_are_an_error(self) -> None:
         with pytest.raises(ValueError, match="has started with other threads or devices"):

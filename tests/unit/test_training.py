@@ -4,11 +4,13 @@ import json
 import math
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from fake_gpus import FIRST, SECOND, see
 from hypothesis import given
 from hypothesis import strategies as st
 from textures import CLASSES, PREPROCESSING, SHAPE, gapcnn, textures
@@ -20,10 +22,11 @@ from compresslab.data.prepare import prepare
 from compresslab.engines.layout import normalized_channels_first
 from compresslab.models.torch.artifact import build
 from compresslab.tables.collect import read_piece
+from compresslab.train import gpus
 from compresslab.train.loop import TrainingData, TrainingError, TrainingResult, batches
 from compresslab.train.schedules import learning_rate
 from compresslab.train.torch.classifier import initialize, make_optimizer, train
-from compresslab.train.torch.hardware import choose_device
+from compresslab.train.torch.hardware import choose_device, one_device
 
 TRAIN = textures(150, seed=1)
 VALIDATION = textures(70, seed=2)
@@ -189,6 +192,15 @@ def test_a_loss_that_explodes_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"loss of epoch 1 is (nan|inf); lower the learning rate 1e\+30") as error:
         run(tmp_path, optimizer=Optimizer(name="sgd", lr=1e30))
     assert "\n" not in str(error.value)
+
+
+def test_a_training_takes_a_gpu_that_no_other_job_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    see(monkeypatch, FIRST, SECOND)
+    monkeypatch.setattr(gpus.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device", lambda _: nullcontext())
+    with one_device("auto", pytest.fail) as device, one_device("cuda", pytest.fail) as other:
+        assert (device, other) == (torch.device("cuda", 0), torch.device("cuda", 1))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this host has a GPU")

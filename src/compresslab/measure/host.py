@@ -51,7 +51,7 @@ GPU_FIELDS = {
     "mig": "mig.mode.current",
     "ecc": "ecc.mode.current",
 }
-"""What is told of a GPU, and what ``nvidia-smi`` calls it."""
+"""What is told of a GPU, and what ``nvidia-smi`` calls it; the last three are ``Enabled`` or ``Disabled``."""
 
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
 CONTROL_GROUP_MEMBERSHIP = Path("/proc/self/cgroup")

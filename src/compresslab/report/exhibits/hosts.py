@@ -34,7 +34,10 @@ def hosts(evidence: Evidence, language: Language) -> Sheet | None:
     measured = {(cell["host"], *_cell(cell)): cell for cell in records(rows)}
     cells = rows.drop_duplicates(["model", "variant", "engine"])
     cards = {card["host"]: card for card in evidence.hosts}
-    machines = [f"`{name}`: {hardware(cards[name]) if name in cards else MISSING}" for name in names]
+    machines = [
+        language("host.named", name=name, hardware=hardware(cards[name]) if name in cards else MISSING)
+        for name in names
+    ]
     builder = Builder(language, hosts=language("list.hosts").join(machines))
     builder.code("variant", variant_names(cells)).code("engine", cells["engine"])
     for name in names:
