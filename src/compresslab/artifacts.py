@@ -4,6 +4,7 @@ Every artifact is written under a temporary name in its own folder and renamed, 
 never leaves half a file behind and a reader never sees one. Arrays are in `compresslab.arrays`.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -15,28 +16,32 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
+_OF_A_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it to ``path`` when the block ends without an error.
 
-    What writers that were killed have left of the same file is removed.
+    What writers that were killed have left of the same file is removed. A full disk, or one that cannot be written, is
+    an OSError that names ``path``; a file that was there stays as it was.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(path)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    temporary = Path(name)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield temporary
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-        os.close(descriptor)
+    with _errors_name(path):
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_temporary_prefix(path), suffix=path.suffix)
+        temporary = Path(name)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield temporary
+            with temporary.open("rb") as stream:
+                os.fsync(stream.fileno())
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+            os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -74,9 +79,25 @@ def text_sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _temporary_prefix(path: Path) -> str:
+    return f".{path.stem}-"
+
+
+@contextmanager
+def _errors_name(path: Path) -> Iterator[None]:
+    """Have an OSError name ``path``: one of a write names no file, and a temporary name tells nobody anything."""
+    try:
+        yield
+    except OSError as error:
+        of_a_write = error.filename is None and error.errno in _OF_A_WRITE
+        if of_a_write or str(error.filename).startswith(str(path.parent / _temporary_prefix(path))):
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+
+
 def _remove_abandoned(path: Path) -> None:
     """Remove temporary files of ``path`` whose writer is gone: the system gave up its lock when the process ended."""
-    for temporary in path.parent.glob(f".{escape(path.stem)}-*{escape(path.suffix)}"):
+    for temporary in path.parent.glob(f"{escape(_temporary_prefix(path))}*{escape(path.suffix)}"):
         # Another process may remove or rename it in this very moment.
         with suppress(OSError), temporary.open("rb") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
