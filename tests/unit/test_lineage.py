@@ -2,10 +2,12 @@
 
 import ast
 import importlib
+import os
 import shutil
 import sys
 import tempfile
 import textwrap
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compresslab.lineage import code, records
+from compresslab.lineage.clock import give_present_time
 from compresslab.lineage.syntax import module_hash
 
 PACKAGE = Path(__file__).resolve().parents[2] / "src" / "compresslab"
@@ -269,6 +272,7 @@ class TestRecords:
     def test_unreadable_records_are_passed_over(self, tmp_path: Path) -> None:
         self.record(tmp_path, "a", "{half")
         self.record(tmp_path, "b", '{"rule": "x", "starttime": null, "endtime": 3}')
+        self.record(tmp_path, "c", '{"rule": "set back", "starttime": 86400, "endtime": 3}')
         (tmp_path / "folder").mkdir()
         assert records.typical_seconds(tmp_path) == {}
         assert records.typical_seconds(tmp_path / "absent") == {}
@@ -278,3 +282,14 @@ class TestRecords:
         found = records.provenance(params)
         assert found.modules == {"a.b": "12", "a": "34"}
         assert found.settings == {"epochs": 1, "text": "it's"}
+
+
+def test_files_from_the_future_get_the_present_time_and_others_keep_theirs(tmp_path: Path) -> None:
+    yesterday, now, tomorrow = (time.time() + days * 86400 for days in (-1, 0, 1))
+    for name, written in (("earlier", yesterday), ("later", tomorrow)):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (written, written))
+    assert give_present_time(tmp_path / name for name in ("earlier", "later", "absent")) == [tmp_path / "later"]
+    assert (tmp_path / "earlier").stat().st_mtime == pytest.approx(yesterday)
+    assert (tmp_path / "later").stat().st_mtime == pytest.approx(now, abs=60)
+    assert give_present_time([tmp_path / "later"]) == []

@@ -38,11 +38,11 @@ def provenance(params: list[str]) -> Provenance:
 
 
 def typical_seconds(folder: Path = METADATA) -> dict[str, float]:
-    """Median duration of every rule over the jobs that are on record."""
+    """Median duration of every rule over the jobs that are on record, but for those that a clock was set back in."""
     spans: dict[str, set[tuple[float, float]]] = defaultdict(set)
     for record in _records(folder):
         start, end = record.get("starttime"), record.get("endtime")
-        if record.get("rule") and start and end:
+        if record.get("rule") and start and end and start <= end:
             # A job with several outputs has several records with the same times.
             spans[record["rule"]].add((start, end))
     return {rule: median(end - start for start, end in times) for rule, times in spans.items()}
