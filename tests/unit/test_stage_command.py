@@ -205,7 +205,9 @@ def test_options_are_not_abbreviated(tmp_path: Path) -> None:
     assert stage(tmp_path, "pass", "--thread", "2").returncode == 2
 
 
-def test_interruption_is_one_line_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_interruption_is_one_line_too(by: signal.Signals, tmp_path: Path) -> None:
+    """By Ctrl-C, or by a cluster whose patience ends."""
     script = tmp_path / "stage.py"
     script.write_text(STAGE.format(body="    import time\n    log.info('working')\n    time.sleep(60)"))
     log = tmp_path / "log"
@@ -214,7 +216,7 @@ def test_interruption_is_one_line_too(tmp_path: Path) -> None:
     while not (log.exists() and "working" in log.read_text()):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(by)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 1
     assert said == "working\nerror: interrupted\n"

@@ -9,39 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from comparing import EXACT, different_files, different_tables, tables
 from running import LAB, MODELS, ONE_LAB, SMALLER, Run, snakemake
-
-# What a clock, a scheduler or a machine says; every other column of every table is the same in every run.
-TIMINGS = {
-    "training": ["epoch_s"],
-    "latency": [
-        *("load_ms", "first_call_ms", "calls", "p50_ms", "p50_low_ms", "p50_high_ms", "p90_ms", "p99_ms", "mean_ms"),
-        *("offline_images_per_s", "offline_low_images_per_s", "offline_high_images_per_s"),
-        *("peak_rss_bytes", "noisy", "noise"),
-    ],
-    "speed": [
-        *("latency_ratio", "latency_ratio_low", "latency_ratio_high"),
-        *("throughput_ratio", "throughput_ratio_low", "throughput_ratio_high", "speed_verdict"),
-    ],
-}
-# A claim about speed is judged by timings; a claim about anything else is not.
-JUDGEMENT = ["measured", "measured_low", "measured_high", "verdict", "reason"]
-
-
-def tables(project: Path) -> dict[str, Path]:
-    """The merged tables and those of the lab, by name."""
-    folder = project / "results" / "smoke" / "tables"
-    return {str(path.relative_to(folder).with_suffix("")): path for path in folder.rglob("*.csv")}
-
-
-def without_timings(path: Path) -> str:
-    """A table as text, as it was written, without what a clock says."""
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    timings = TIMINGS.get(path.stem, [])
-    assert set(timings) <= set(table.columns), f"{path.stem} has no such columns"
-    if path.stem == "claims":
-        table.loc[table["hardware_dependent"] == "True", JUDGEMENT] = ""
-    return table.drop(columns=timings).to_csv(index=False)
 
 
 def test_every_stage_has_left_its_files(tiny_run: Run) -> None:
@@ -132,12 +101,9 @@ def again(tmp_path_factory: pytest.TempPathFactory, copy_project: Callable[[Path
 
 
 def test_models_and_predictions_have_the_same_bytes_elsewhere(tiny_run: Run, again: Path) -> None:
-    kinds = ("models/**/model.*", "models/**/card.json", "predictions/**/*.npz", "layers/**/*.csv", "costs/**/*.json")
-    for kind in kinds:
-        files = sorted(path.relative_to(tiny_run.project) for path in tiny_run.results.glob(kind))
-        assert files, kind
-        different = [path for path in files if (tiny_run.project / path).read_bytes() != (again / path).read_bytes()]
-        assert different == []
+    for kind in EXACT:
+        assert list(tiny_run.results.glob(kind)), kind
+        assert different_files(tiny_run.results, again / "results" / "smoke", kind) == []
 
 
 def test_data_have_the_same_bytes_elsewhere(tiny_run: Run, again: Path) -> None:
@@ -147,10 +113,8 @@ def test_data_have_the_same_bytes_elsewhere(tiny_run: Run, again: Path) -> None:
 
 
 def test_tables_have_the_same_bytes_elsewhere_but_for_timings(tiny_run: Run, again: Path) -> None:
-    first, second = tables(tiny_run.project), tables(again)
-    assert first.keys() == second.keys()
-    assert len(first) == 48, "twenty-four tables of the lab, and of all labs"
-    assert [name for name in first if without_timings(first[name]) != without_timings(second[name])] == []
+    assert len(tables(tiny_run.results)) == 50, "twenty-five tables of the lab, and of all labs"
+    assert different_tables(tiny_run.results, again / "results" / "smoke") == []
 
 
 def test_the_expected_time_of_a_later_run_comes_from_earlier_ones(again: Path) -> None:

@@ -3,16 +3,13 @@
 import os
 import re
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import psutil
 import pytest
+from processes import PATIENCE_S, has_ended, kill_all, until
 from running import LAB, MODELS, ONE_LAB, PROGRAMS, SMALLER, environment, snakemake
-
-Found = TypeVar("Found")
 
 VARIANT = "mnist-integer/gapcnn/torch-fp32/seed-0"
 # Epochs of about half a second each: time enough to be killed in the middle.
@@ -23,7 +20,6 @@ SETTINGS = (
     f"limits={{train_images: 2000, validation_images: 100, test_images: 200, epochs: {EPOCHS}}}",
 )
 OUTPUTS = ("model.safetensors", "training.csv", "card.json")
-PATIENCE_S = 30
 
 # Python runs this first in every process of the copy. A file `hold` names an output; when that one is complete and only
 # its renaming is left, its process says so and waits to be killed.
@@ -109,27 +105,6 @@ class Workshop:
         wanted = {results / "models" / VARIANT / name for name in OUTPUTS}
         wanted |= set((results / "logs").rglob("*.log"))
         return [str(path.relative_to(results)) for path in results.rglob("*") if path.is_file() and path not in wanted]
-
-
-def until(condition: Callable[[], Found | None]) -> Found:
-    """Wait until a condition holds, and return what it found."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.02)
-    return found
-
-
-def kill_all(process: psutil.Process) -> None:
-    """What the end of the machine does: everything at once."""
-    for each in [process, *process.children(recursive=True)]:
-        each.kill()
-    process.wait(PATIENCE_S)
-
-
-def has_ended(process: psutil.Process) -> bool:
-    """An orphan that has ended stays a zombie where nobody asks for its status."""
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,5 @@
 # The plan behind the rules: what config.yaml asks for, and the functions that wire it.
+import errno
 import os
 import re
 import sys
@@ -20,6 +21,15 @@ from compresslab.config.problems import ConfigurationError
 from compresslab.lineage.code import stamp, tokens
 
 
+def require_writable(*paths):
+    """End in a line where Snakemake would end in a traceback: all of these must be writable, or what they will lie in."""
+    for path in paths:
+        folder = next(each for each in (path, *path.parents) if each.is_dir())
+        if not os.access(folder, os.W_OK):
+            reason = errno.EROFS if os.statvfs(folder).f_flag & os.ST_RDONLY else errno.EACCES
+            sys.exit(f"error: {os.strerror(reason)}: {folder}; this run has to write there")
+
+
 def read_plan():
     """The plan of config.yaml, of the files given by --configfile, and of --config; mistakes end the run in words."""
     settings = workflow.config_settings
@@ -31,6 +41,8 @@ def read_plan():
         sys.exit(str(error))
 
 
+# Locks and records, even in a dry run.
+require_writable(Path.cwd() / ".snakemake")
 PLAN = read_plan()
 EXPERIMENT = PLAN.experiment
 RUN = EXPERIMENT.run_name
@@ -341,13 +353,19 @@ def named(variants, files):
 onstart:
     from collections import Counter
     from compresslab.console.summary import summary
+    from compresslab.lineage.clock import give_present_time
     from compresslab.lineage.records import typical_seconds
 
-    jobs = Counter(job.rule.name for job in workflow.dag.needrun_jobs() if job.rule.name != "all")
+    planned = list(workflow.dag.needrun_jobs())
+    require_writable(*sorted({Path(file).parent for job in planned for file in job.output}))
+    jobs = Counter(job.rule.name for job in planned if job.rule.name != "all")
     # Jobs that run elsewhere find other devices there than this machine has.
     on_gpu_only = PLAN.on_gpu_only() if workflow.local_exec else ()
     for line in summary(EXPERIMENT, jobs, typical_seconds(), workflow.cores or 1, on_gpu_only):
         print(line, file=sys.stderr)
+    if changed := give_present_time({Path(file) for job in planned for file in job.input}):
+        which = f"{changed[0]}{f' and {len(changed) - 1} more' if changed[1:] else ''}"
+        print(f"warning   times in the future, set to the present: {which}; was the clock wrong?", file=sys.stderr)
     # Every look at the ready jobs makes Snakemake 9.27 look again a second later, for the sake of its limit of 100 jobs
     # a second, and so does that look: after 300 jobs they keep a core busy. One machine has no rate to limit.
     if workflow.local_exec:

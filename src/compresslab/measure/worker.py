@@ -8,7 +8,10 @@ import importlib
 import json
 import os
 import resource
+import select
+import signal
 import sys
+import threading
 import time
 import traceback
 from pathlib import Path
@@ -146,11 +149,26 @@ def serve(commands: TextIO, answers: TextIO) -> None:
 def main() -> None:
     """Serve on the standard streams, which libraries then cannot reach."""
     commands = os.fdopen(os.dup(0), "r", encoding="utf-8")
+    # Only a worker with a process group of its own has been started by a session.
+    if os.getpgrp() == os.getpid():
+        threading.Thread(target=_end_with_session, args=(commands.fileno(),), daemon=True).start()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(2, 1)
     serve(commands, answers)
+
+
+def _end_with_session(commands: int) -> None:
+    """End this process, and compilers that it has started, when the session at the pipe's other end has ended.
+
+    Killed in the middle of a command, a session would else leave a worker that is at the next one's side. This waits in
+    the kernel, so that it takes nothing from what is measured.
+    """
+    hang_up = select.poll()
+    hang_up.register(commands, 0)
+    hang_up.poll()
+    os.killpg(os.getpid(), signal.SIGKILL)
 
 
 def _spread(images: np.ndarray, count: int) -> list[np.ndarray]:

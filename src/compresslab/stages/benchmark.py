@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compresslab.stages.command import Job, log, parser, running
+from compresslab.stages.command import Job, add_variants, log, parser, running
 
 if TYPE_CHECKING:
     from compresslab.measure.audit_row import Row
@@ -18,7 +18,7 @@ def main() -> None:
     """Write the session's table, raw samples, audit, skipped cells and the fingerprint of the host."""
     stage = parser(__doc__)
     stage.add_argument("--data", type=Path, nargs="+", required=True, help="the prepared dataset of every cell (.npz)")
-    stage.add_argument("--models", type=Path, nargs="+", required=True, help="the artifact of every cell of the slice")
+    add_variants(stage, "--models", "the artifact of every cell of the slice", nargs="+", required=True)
     stage.add_argument("--out", type=Path, required=True, help="latency table (.csv)")
     stage.add_argument("--samples", type=Path, required=True, help="raw samples (.npz)")
     stage.add_argument("--audit", type=Path, required=True, help="executed graph of the integer variants (.csv)")

@@ -6,10 +6,12 @@ OpenMP and BLAS read them once, when they are loaded.
 """
 
 import argparse
+import errno
 import json
 import logging
 import re
 import resource
+import signal
 import sys
 import time
 import traceback
@@ -17,16 +19,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from compresslab.artifacts import write_text
 from compresslab.engines.contract import set_threads
 from compresslab.lineage import code
+from compresslab.stages.intact import require_intact
+from compresslab.stages.orphan import end_with_snakemake
 
 log = logging.getLogger("compresslab")
 
 MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
 """Unit of `ru_maxrss`: bytes on macOS, KiB elsewhere."""
+
+ADVICE = {
+    errno.ENOSPC: "make room and run again",
+    errno.EDQUOT: "make room and run again",
+    errno.EROFS: "make it writable and run again",
+}
+"""What to do about an error of the file system."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +62,14 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     stage.add_argument("--code", metavar="STAMP", help="stamp of the code that the job was planned with")
     stage.add_argument("--threads", type=int, default=1, help="threads for the numerical libraries (default 1)")
     stage.add_argument("--log", type=Path, help="file for the log; the cause comes first when the stage fails")
+    stage.set_defaults(variants=(), outlives_snakemake=False)
     return stage
+
+
+def add_variants(stage: argparse.ArgumentParser, option: str, help_text: str, **more: Any) -> None:
+    """Add an option that takes files of variants, which are checked against their cards before the stage works."""
+    stage.add_argument(option, type=Path, help=help_text, **more)
+    stage.set_defaults(variants=(*stage.get_default("variants"), option.removeprefix("--")))
 
 
 def variant_parser(description: str | None, *, model: str, parent: str | None = None) -> argparse.ArgumentParser:
@@ -59,7 +77,7 @@ def variant_parser(description: str | None, *, model: str, parent: str | None = 
     stage = parser(description)
     stage.add_argument("--data", type=Path, required=True, help="prepared dataset (.npz)")
     if parent:
-        stage.add_argument("--parent", type=Path, required=True, help=parent)
+        add_variants(stage, "--parent", parent, required=True)
     stage.add_argument("--model", type=Path, required=True, help=model)
     stage.add_argument("--card", type=Path, required=True, help="the variant's card (.json)")
     return stage
@@ -67,13 +85,21 @@ def variant_parser(description: str | None, *, model: str, parent: str | None = 
 
 @contextmanager
 def running(stage: argparse.ArgumentParser) -> Iterator[Job]:
-    """Parse the options, set threads, check the code, keep the log; a failure ends in one line and status 1."""
+    """Parse the options, set threads, check code and variants, keep the log; a failure ends in one line and status 1.
+
+    SIGTERM, which clusters send before they kill, interrupts a stage as Ctrl-C does: it puts things away.
+    """
     options = stage.parse_args()
     set_threads(options.threads)
-    _keep_log(options.log)
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
+        _keep_log(options.log)
+        if not options.outlives_snakemake:
+            end_with_snakemake()
         if options.code:
             code.require(options.code)
+        for path in _variants(options):
+            require_intact(path)
         started = time.monotonic()
         yield Job(options, options.spec)
         log.debug("done in %.1f s, peak memory %.0f MB", time.monotonic() - started, _peak_memory_mb())
@@ -81,6 +107,30 @@ def running(stage: argparse.ArgumentParser) -> Iterator[Job]:
         _fail(options.log, "interrupted", "")
     except Exception as error:
         _fail(options.log, _in_words(error), traceback.format_exc())
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _variants(options: argparse.Namespace) -> Iterator[Path]:
+    """The files of variants among the options, each once: a session measures one on several engines."""
+    given = (getattr(options, name) for name in options.variants)
+    yield from dict.fromkeys(path for one in given for path in ([one] if isinstance(one, Path) else one))
+
+
+class _LogFile(logging.FileHandler):
+    """A log that cannot be written, on a full disk, says so once; the work goes on, since it may still fit."""
+
+    _told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's own name)
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._told:
+            self._told = True
+            print(f"the log cannot be written ({error.strerror})", file=sys.stderr)
 
 
 def _keep_log(path: Path | None) -> None:
@@ -91,7 +141,7 @@ def _keep_log(path: Path | None) -> None:
     log.setLevel(logging.DEBUG)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+        handler = _LogFile(path, mode="w", encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
         logging.getLogger().addHandler(handler)
 
@@ -114,7 +164,8 @@ def _own_peak() -> int:
 def _in_words(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename else ""
-        return f"{error.strerror}{where}"
+        advice = f"; {ADVICE[error.errno]}" if error.errno in ADVICE else ""
+        return f"{error.strerror}{where}{advice}"
     text = " ".join(str(error.args[0] if isinstance(error, KeyError) and error.args else error).split())
     return text or type(error).__name__
 

@@ -3,14 +3,14 @@
 from importlib import import_module
 from pathlib import Path
 
-from compresslab.stages.command import parser, running
+from compresslab.stages.command import add_variants, parser, running
 
 
 def main() -> None:
     """Write the totals and the layers."""
     stage = parser(__doc__)
     stage.add_argument("--data", type=Path, required=True, help="prepared dataset (.npz)")
-    stage.add_argument("--model", type=Path, required=True, help="the variant")
+    add_variants(stage, "--model", "the variant", required=True)
     stage.add_argument("--out", type=Path, required=True, help="costs (.json)")
     with running(stage) as job:
         from compresslab.artifacts import write_json

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from compresslab.stages.command import parser, running
+from compresslab.stages.command import add_variants, parser, running
 
 CHUNK = 64
 """Images that are traced at once, if they are small."""
@@ -15,8 +15,8 @@ def main() -> None:
     """Write the error of every layer."""
     stage = parser(__doc__)
     stage.add_argument("--data", type=Path, required=True, help="prepared dataset (.npz)")
-    stage.add_argument("--model", type=Path, required=True, help="the variant")
-    stage.add_argument("--reference", type=Path, required=True, help="what it is held against")
+    add_variants(stage, "--model", "the variant", required=True)
+    add_variants(stage, "--reference", "what it is held against", required=True)
     stage.add_argument("--out", type=Path, required=True, help="error per layer (.csv)")
     with running(stage) as job:
         from compresslab.artifacts import write_text

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from compresslab.stages.command import log, parser, running
+from compresslab.stages.command import add_variants, log, parser, running
 
 
 def main() -> None:
     """Write logits, labels and positions in the test split."""
     stage = parser(__doc__)
     stage.add_argument("--data", type=Path, required=True, help="prepared dataset (.npz)")
-    stage.add_argument("--model", type=Path, required=True, help="the variant")
+    add_variants(stage, "--model", "the variant", required=True)
     stage.add_argument("--out", type=Path, required=True, help="predictions (.npz)")
     with running(stage) as job:
         from compresslab.data.prepared import read_split

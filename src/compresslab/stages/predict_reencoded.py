@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from compresslab.stages.command import log, parser, running
+from compresslab.stages.command import add_variants, log, parser, running
 
 
 def main() -> None:
     """Write the answers of every codec, with what the codec did to the images."""
     stage = parser(__doc__)
     stage.add_argument("--data", type=Path, required=True, help="prepared dataset (.npz)")
-    stage.add_argument("--model", type=Path, required=True, help="the variant")
+    add_variants(stage, "--model", "the variant", required=True)
     stage.add_argument("--out", type=Path, required=True, help="answers by codec (.npz)")
     with running(stage) as job:
         from compresslab.data.codec import original, through_jpeg

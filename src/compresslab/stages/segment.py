@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compresslab.stages.command import log, parser, running
+from compresslab.stages.command import add_variants, log, parser, running
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +18,7 @@ def main() -> None:
     """Write the answers, the labels and the positions in the test split."""
     stage = parser(__doc__)
     stage.add_argument("--data", type=Path, required=True, help="prepared dataset (.npz)")
-    stage.add_argument("--model", type=Path, required=True, help="the variant")
+    add_variants(stage, "--model", "the variant", required=True)
     stage.add_argument("--out", type=Path, required=True, help="answers per pixel (.npz)")
     with running(stage) as job:
         from compresslab.data.prepared import read_split

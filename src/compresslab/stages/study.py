@@ -4,15 +4,13 @@ import gc
 from importlib import import_module
 from pathlib import Path
 
-from compresslab.stages.command import log, parser, running
+from compresslab.stages.command import add_variants, log, parser, running
 
 
 def main() -> None:
     """Write the study's table."""
     stage = parser(__doc__)
-    stage.add_argument(
-        "--models", type=Path, nargs="*", default=[], help="the variants that are studied, in the order of the slice"
-    )
+    add_variants(stage, "--models", "the variants that are studied, in the order of the slice", nargs="*", default=[])
     stage.add_argument("--out", type=Path, required=True, help="the study's table (.csv)")
     with running(stage) as job:
         import pandas as pd

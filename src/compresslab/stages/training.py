@@ -31,8 +31,12 @@ class Trained:
 
 
 def training_parser(description: str | None, *, model: str, parent: str | None = None) -> argparse.ArgumentParser:
-    """A parser with the options of a method that trains; ``model`` and ``parent`` say what these files are."""
+    """A parser with the options of a method that trains; ``model`` and ``parent`` say what these files are.
+
+    A training lives on when its Snakemake is killed: it has hours to lose, and its lock keeps the next one waiting.
+    """
     stage = variant_parser(description, model=model, parent=parent)
+    stage.set_defaults(outlives_snakemake=True)
     stage.add_argument("--state", type=Path, required=True, help="folder for the state of an unfinished training")
     stage.add_argument("--training", type=Path, required=True, help="training curve (.csv)")
     return stage
