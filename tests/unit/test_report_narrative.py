@@ -259,7 +259,7 @@ def test_several_hosts_stand_side_by_side(tag: str, two_hosts: Evidence, evidenc
     text = plain(report(two_hosts, figures, tag, "generic"))
     rows = [line for line in text.splitlines() if line.startswith("| `torch-fp32` | `torch` |")]
     assert any("0.360 [0.353, 0.371] | 0.0360 [0.0353, 0.0371]" in row for row in rows)
-    assert "`gpu-server`: Example CPU @ 2.40GHz + 2 × Example GPU" in text
+    assert re.search(r"`gpu-server`(: |：)Example CPU @ 2\.40GHz \+ 2 × Example GPU", text)
     # What only one of them measured has no number on the other; what was disturbed is marked.
     assert re.search(r"\| `onnx-int8` \| `onnxruntime` \| 0\.0700 \[[^|]*\] \| — \|", text)
     assert re.search(r"\| `torch-fp32` \| `torch-compile` \| 0\.270 \[[^|]*\] \* \| 0\.0270 ", text)
