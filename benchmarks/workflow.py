@@ -10,15 +10,14 @@ import argparse
 import json
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parents[1]
-LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".snakemake", "results", "data", "__pycache__", ".*_cache")
+from private_copy import private_copy
+
 SMOKE = ["--config", "scale=smoke"]
 REPETITIONS = 3
 
@@ -31,9 +30,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "compresslab"
-        shutil.copytree(PROJECT, copy, ignore=LEFT_OUT)
-        rows = list(_rows(copy, options))
+        rows = list(_rows(private_copy(Path(folder) / "compresslab"), options))
     for row in rows:
         print("  ".join(f"{value:>10.2f}" if isinstance(value, float) else f"{value:<46}" for value in row.values()))
     if options.json:

@@ -42,6 +42,7 @@ rule collect:
         mem_mb=growing(2000),
     params:
         spec=lambda wildcards: PLAN.tables_slice(wildcards.lab),
+        told=lambda wildcards: told(PLAN.tables_slice(wildcards.lab)),
         code=tokens(*stage("collect")),
         stamp=stamp(*stage("collect")),
         run="results/{run}",
@@ -50,7 +51,7 @@ rule collect:
         "Collecting the tables of {wildcards.lab}"
     shell:
         "python -m compresslab.stages.collect --run {params.run} --cards {input.cards} --claims {input.claims}"
-        " --out {params.out} --spec {params.spec:q} --code {params.stamp} --log {log}"
+        " --out {params.out} --spec {params.told:q} --code {params.stamp} --log {log}"
 
 
 rule merge:

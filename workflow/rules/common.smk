@@ -19,6 +19,7 @@ from compresslab.config.load import load
 from compresslab.config.plan import Plan
 from compresslab.config.problems import ConfigurationError
 from compresslab.lineage.code import stamp, tokens
+from compresslab.lineage.spec import told
 
 
 def require_writable(*paths):
@@ -352,6 +353,7 @@ def named(variants, files):
 
 onstart:
     from collections import Counter
+    from compresslab.console.arrays import array_mistake
     from compresslab.console.summary import summary
     from compresslab.lineage.clock import give_present_time
     from compresslab.lineage.records import typical_seconds
@@ -359,14 +361,19 @@ onstart:
     planned = list(workflow.dag.needrun_jobs())
     require_writable(*sorted({Path(file).parent for job in planned for file in job.output}))
     jobs = Counter(job.rule.name for job in planned if job.rule.name != "all")
-    # Jobs that run elsewhere find other devices there than this machine has.
-    on_gpu_only = PLAN.on_gpu_only() if workflow.local_exec else ()
-    for line in summary(EXPERIMENT, jobs, typical_seconds(), workflow.cores or 1, on_gpu_only):
+    elsewhere = 0 if workflow.local_exec else workflow.nodes
+    # Of a cluster nobody has said how many cores there are.
+    cores = workflow.cores if workflow.local_exec else 1
+    for line in summary(EXPERIMENT, jobs, typical_seconds(), cores, PLAN.on_gpu_only(), elsewhere):
         print(line, file=sys.stderr)
+    arrays = getattr(workflow.executor_settings, "array_jobs", None) or ""
+    if mistake := array_mistake(arrays, jobs, elsewhere):
+        sys.exit(mistake)
     if changed := give_present_time({Path(file) for job in planned for file in job.input}):
         which = f"{changed[0]}{f' and {len(changed) - 1} more' if changed[1:] else ''}"
         print(f"warning   times in the future, set to the present: {which}; was the clock wrong?", file=sys.stderr)
     # Every look at the ready jobs makes Snakemake 9.27 look again a second later, for the sake of its limit of 100 jobs
-    # a second, and so does that look: after 300 jobs they keep a core busy. One machine has no rate to limit.
-    if workflow.local_exec:
+    # a second, and so does that look: after 300 jobs they keep a core busy. One machine has no rate to limit, and an
+    # array has to be handed over whole.
+    if workflow.local_exec or arrays:
         workflow.scheduler.job_rate_limiter = None

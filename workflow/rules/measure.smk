@@ -74,6 +74,7 @@ rule benchmark:
     params:
         data=benchmarked_data,
         spec=lambda wildcards: PLAN.benchmark_slice(wildcards.lab),
+        told=lambda wildcards: told(PLAN.benchmark_slice(wildcards.lab)),
         code=lambda wildcards: tokens(*benchmark_code(wildcards)),
         stamp=lambda wildcards: stamp(*benchmark_code(wildcards)),
     message:
@@ -82,7 +83,7 @@ rule benchmark:
         "python -m compresslab.stages.benchmark --data {params.data} --models {input.models}"
         " --out {output.table} --samples {output.samples} --audit {output.audit} --host {output.host}"
         " --skipped {output.skipped} --gpu-states {output.gpu_states}"
-        " --spec {params.spec:q} --code {params.stamp} --log {log}"
+        " --spec {params.told:q} --code {params.stamp} --log {log}"
 
 
 rule study:

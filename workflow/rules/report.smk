@@ -42,6 +42,7 @@ rule figure:
         mem_mb=growing(2000),
     params:
         spec=lambda wildcards: PLAN.figure_slice(wildcards.lab, wildcards.figure),
+        told=lambda wildcards: told(PLAN.figure_slice(wildcards.lab, wildcards.figure)),
         code=lambda wildcards: tokens(*figure_code(wildcards)),
         stamp=lambda wildcards: stamp(*figure_code(wildcards)),
         tables=lambda wildcards: f"results/{RUN}/tables/{wildcards.lab}",
@@ -56,7 +57,7 @@ rule figure:
         "python -m compresslab.stages.figure --tables {params.tables} --data {input.data}"
         " --networks {params.networks} --predictions {params.predictions} --views {params.views} --out {params.out}"
         " --sources {params.source_folder}"
-        " --spec {params.spec:q} --code {params.stamp} --log {log}"
+        " --spec {params.told:q} --code {params.stamp} --log {log}"
 
 
 rule report:
@@ -99,6 +100,7 @@ rule report:
         mem_mb=growing(2000),
     params:
         spec=lambda wildcards: PLAN.subject_slice(wildcards.lab),
+        told=lambda wildcards: told(PLAN.subject_slice(wildcards.lab)),
         code=tokens(*REPORT_CODE),
         stamp=stamp(*REPORT_CODE),
         tables=lambda wildcards: f"results/{RUN}/tables/{wildcards.lab}",
@@ -112,7 +114,7 @@ rule report:
         "python -m compresslab.stages.report --language {wildcards.language} --tables {params.tables}"
         " --cards {input.cards} --figures {params.figures} --hosts {params.hosts} --networks {params.networks}"
         " --sources {params.source_folder} --html {output.html} --pdf {output.pdf} --docx {output.docx}"
-        " --notebook {output.notebook} --spec {params.spec:q} --code {params.stamp} --log {log}"
+        " --notebook {output.notebook} --spec {params.told:q} --code {params.stamp} --log {log}"
 
 
 rule index:
@@ -130,6 +132,7 @@ rule index:
         "../../envs/report.yaml"
     params:
         spec=PLAN.index_slice(),
+        told=told(PLAN.index_slice()),
         code=tokens(*stage("index")),
         stamp=stamp(*stage("index")),
         run=lambda wildcards: f"results/{RUN}",
@@ -139,4 +142,4 @@ rule index:
         "Writing the first page"
     shell:
         "python -m compresslab.stages.index --run {params.run} --data {params.data} --sources {params.source_folder}"
-        " --out {output} --spec {params.spec:q} --code {params.stamp} --log {log}"
+        " --out {output} --spec {params.told:q} --code {params.stamp} --log {log}"

@@ -20,10 +20,12 @@ def summary(
     seconds: Mapping[str, float],
     cores: int,
     on_gpu_only: Iterable[OnGpuOnly] = (),
+    elsewhere: int = 0,
 ) -> list[str]:
     """Lines for the terminal. `jobs` counts the planned jobs of each rule, `seconds` is what one took so far.
 
-    `on_gpu_only` is what would not run here without a GPU.
+    `on_gpu_only` is what would not run here without a GPU. `elsewhere` is how many jobs may be on other machines at
+    once, of which nothing is known here; 0 where all run on this one.
     """
     gpus = graphics_processors()
     lines = [
@@ -31,19 +33,25 @@ def summary(
         f"data      {experiment.data.source}{_mirror(experiment)}{_instead(experiment)}",
         f"labs      {', '.join(experiment.labs)}; seeds {', '.join(map(str, experiment.seeds))}",
         f"jobs      {', '.join(f'{count} {rule}' for rule, count in sorted(jobs.items()))}",
-        f"time      {_expected(jobs, seconds, cores)}",
-        f"devices   {cores} CPU core{'s' if cores > 1 else ''}; {', '.join(gpus) or 'no GPU found'}",
+        f"time      {_expected(jobs, seconds, cores)}{', one job after the other' if elsewhere else ''}",
+        f"devices   {_devices(cores, gpus, elsewhere)}",
     ]
-    if experiment.scale == "full" and jobs.get("train_torch") and not gpus:
+    if not elsewhere and experiment.scale == "full" and jobs.get("train_torch") and not gpus:
         lines.append(
             "warning   full scale without a GPU can take long; --config scale=quick is the smaller one, "
             "scale=smoke the smallest"
         )
-    if not gpus:
+    if not elsewhere and not gpus:
         lines += _impossible(on_gpu_only)
     if experiment.data.source == "embedded":
         lines.append("warning   embedded data are generated: the numbers of this run say nothing about real data")
     return lines
+
+
+def _devices(cores: int, gpus: list[str], elsewhere: int) -> str:
+    if elsewhere:
+        return f"those of other machines, up to {elsewhere} jobs at once"
+    return f"{cores} CPU core{'s' if cores > 1 else ''}; {', '.join(gpus) or 'no GPU found'}"
 
 
 def graphics_processors() -> list[str]:

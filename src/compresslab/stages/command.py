@@ -7,7 +7,6 @@ OpenMP and BLAS read them once, when they are loaded.
 
 import argparse
 import errno
-import json
 import logging
 import re
 import resource
@@ -24,6 +23,7 @@ from typing import Any, NoReturn
 from compresslab.artifacts import write_text
 from compresslab.engines.contract import set_threads
 from compresslab.lineage import code
+from compresslab.lineage.spec import heard
 from compresslab.stages.intact import require_intact
 from compresslab.stages.orphan import end_with_snakemake
 
@@ -58,7 +58,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     stage = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    stage.add_argument("--spec", type=json.loads, default={}, metavar="JSON", help="slice of the configuration")
+    stage.add_argument("--spec", type=heard, default={}, metavar="JSON", help="slice of the configuration")
     stage.add_argument("--code", metavar="STAMP", help="stamp of the code that the job was planned with")
     stage.add_argument("--threads", type=int, default=1, help="threads for the numerical libraries (default 1)")
     stage.add_argument("--log", type=Path, help="file for the log; the cause comes first when the stage fails")
