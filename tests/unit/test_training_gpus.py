@@ -116,6 +116,14 @@ def test_a_part_of_a_board_has_a_lock_of_its_own(monkeypatch: pytest.MonkeyPatch
     assert gpus.visible() == [Gpu(SECOND, FIRST)]
 
 
+@pytest.mark.parametrize("lacking", ["cuDeviceGetUuid", "cuDeviceGetUuid_v2"])
+def test_one_way_to_ask_for_a_uuid_is_enough(lacking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = fake_driver([(FIRST, FIRST)])
+    delattr(driver, lacking)
+    monkeypatch.setattr(gpus, "CDLL", lambda _: driver)
+    assert gpus.visible() == [Gpu(FIRST, FIRST)]
+
+
 def test_a_host_without_a_gpu_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     see_no_driver(monkeypatch)

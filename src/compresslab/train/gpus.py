@@ -47,10 +47,11 @@ def visible() -> list[Gpu]:
     for position in range(count.value):
         device = c_int()
         _call(driver, "cuDeviceGet", byref(device), position)
-        board = _uuid(driver, "cuDeviceGetUuid", device)
-        # Only the second version of the question tells the parts of a board apart; drivers before 470 have the first.
-        own = _uuid(driver, "cuDeviceGetUuid_v2", device) if hasattr(driver, "cuDeviceGetUuid_v2") else board
-        found.append(Gpu(own, board))
+        # The second version of the question tells the parts of a board apart, the first names the board. Drivers before
+        # 470 have no second one; should some later one have no first, what is asked of the board goes unanswered.
+        versions = [name for name in ("cuDeviceGetUuid_v2", "cuDeviceGetUuid") if hasattr(driver, name)]
+        uuids = [_uuid(driver, name, device) for name in versions]
+        found.append(Gpu(uuids[0], uuids[-1]))
     return found
 
 
