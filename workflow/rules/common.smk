@@ -16,6 +16,7 @@ from compresslab.config.inventory import (
     study_module,
 )
 from compresslab.config.load import load
+from compresslab.config.patterns import any_of
 from compresslab.config.plan import Plan
 from compresslab.config.problems import ConfigurationError
 from compresslab.lineage.code import stamp, tokens
@@ -59,11 +60,6 @@ TABLES = (
 ).split()
 FIRST_SEED = PLAN.seeds[0]
 DATASETS = sorted({variant.dataset for variant in PLAN.variants.values()})
-
-
-def any_of(names):
-    """A wildcard constraint that matches these names and nothing else; none of them matches nothing."""
-    return "|".join(map(re.escape, names)) or "(?!)"
 
 
 wildcard_constraints:
