@@ -66,9 +66,7 @@ def measure(sizes: list[int], per_lab: int) -> Iterator[dict[str, float]]:
             yield {
                 "variants": variants,
                 "jobs": int(re.search(r"^total +(\d+)", said, flags=re.MULTILINE).group(1)),  # type: ignore[union-attr]
-                "files": sum(
-                    len(line.split(",")) for line in re.findall(r"^ +output: (.*)$", said, flags=re.MULTILINE)
-                ),
+                "files": listed_files(copy),
                 "plan_s": plan_s,
                 "plan_peak_mb": plan_mb,
                 "job_s": job_s,
@@ -87,18 +85,28 @@ def sweep(variants: int, per_lab: int) -> str:
     return text
 
 
+def listed_files(project: Path) -> int:
+    """Files that the jobs would make."""
+    return sum(line.startswith(("results/", "data/")) for line in snakemake(project, "--summary")[2].splitlines())
+
+
 def dry_run(project: Path, *options: str) -> tuple[float, float, str]:
     """Seconds, peak memory in MB and output of a dry run."""
+    return snakemake(project, "--dry-run", *options)
+
+
+def snakemake(project: Path, *options: str) -> tuple[float, float, str]:
+    """Seconds, peak memory in MB and output of a call."""
     environment = {**os.environ, "PYTHONPATH": str(project / "src")}
     started = time.perf_counter()
     process = subprocess.Popen(
-        ["snakemake", "--dry-run", *options],
+        ["snakemake", *options],
         cwd=project, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     said = process.stdout.read() if process.stdout else ""
     _, status, used = os.wait4(process.pid, 0)
     if status:
-        raise SystemExit(f"snakemake --dry-run failed:\n{said[-3000:]}")
+        raise SystemExit(f"snakemake {' '.join(options)} failed:\n{said[-3000:]}")
     return time.perf_counter() - started, used.ru_maxrss / MAXRSS_PER_MB, said
 
 
