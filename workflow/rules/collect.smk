@@ -43,8 +43,8 @@ rule collect:
     params:
         spec=lambda wildcards: PLAN.tables_slice(wildcards.lab),
         told=lambda wildcards: told(PLAN.tables_slice(wildcards.lab)),
-        code=tokens(*stage("collect")),
-        stamp=stamp(*stage("collect")),
+        code=lambda wildcards: tokens(*stage("collect")),
+        stamp=lambda wildcards: stamp(*stage("collect")),
         run="results/{run}",
         out="results/{run}/tables/{lab}",
     message:
@@ -73,8 +73,8 @@ rule merge:
     conda:
         "../../envs/report.yaml"
     params:
-        code=tokens(*stage("merge")),
-        stamp=stamp(*stage("merge")),
+        code=lambda wildcards: tokens(*stage("merge")),
+        stamp=lambda wildcards: stamp(*stage("merge")),
         labs=expand("results/{run}/tables/{lab}", run=RUN, lab=PLAN.labs),
         out=subpath(output[0], parent=True),
     message:

@@ -296,8 +296,8 @@ rule quantize_numpy:
         mem_mb=growing(2000),
     params:
         spec=method_slice,
-        code=tokens(*stage("quantize_numpy")),
-        stamp=stamp(*stage("quantize_numpy")),
+        code=lambda wildcards: tokens(*stage("quantize_numpy")),
+        stamp=lambda wildcards: stamp(*stage("quantize_numpy")),
     message:
         "Quantizing {wildcards.variant}, seed {wildcards.seed}"
     shell:
@@ -323,8 +323,8 @@ rule ptq_onnx:
         mem_mb=growing(2000),
     params:
         spec=method_slice,
-        code=tokens(*stage("ptq_onnx")),
-        stamp=stamp(*stage("ptq_onnx")),
+        code=lambda wildcards: tokens(*stage("ptq_onnx")),
+        stamp=lambda wildcards: stamp(*stage("ptq_onnx")),
     message:
         "Quantizing {wildcards.variant}, seed {wildcards.seed}"
     shell:
@@ -350,8 +350,8 @@ rule ptq_onnx_dynamic:
         mem_mb=growing(2000),
     params:
         spec=method_slice,
-        code=tokens(*stage("ptq_onnx_dynamic")),
-        stamp=stamp(*stage("ptq_onnx_dynamic")),
+        code=lambda wildcards: tokens(*stage("ptq_onnx_dynamic")),
+        stamp=lambda wildcards: stamp(*stage("ptq_onnx_dynamic")),
     message:
         "Quantizing the weights of {wildcards.variant}, seed {wildcards.seed}"
     shell:
@@ -378,8 +378,8 @@ rule ptq_onnx_mixed:
         mem_mb=growing(2000),
     params:
         spec=method_slice,
-        code=tokens(*stage("ptq_onnx_mixed")),
-        stamp=stamp(*stage("ptq_onnx_mixed")),
+        code=lambda wildcards: tokens(*stage("ptq_onnx_mixed")),
+        stamp=lambda wildcards: stamp(*stage("ptq_onnx_mixed")),
     message:
         "Measuring the layers of {wildcards.variant} and quantizing it, seed {wildcards.seed}"
     shell:

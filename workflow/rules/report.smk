@@ -101,8 +101,8 @@ rule report:
     params:
         spec=lambda wildcards: PLAN.subject_slice(wildcards.lab),
         told=lambda wildcards: told(PLAN.subject_slice(wildcards.lab)),
-        code=tokens(*REPORT_CODE),
-        stamp=stamp(*REPORT_CODE),
+        code=lambda wildcards: tokens(*REPORT_CODE),
+        stamp=lambda wildcards: stamp(*REPORT_CODE),
         tables=lambda wildcards: f"results/{RUN}/tables/{wildcards.lab}",
         figures=lambda wildcards: f"results/{RUN}/figures/{wildcards.lab}/{wildcards.language}",
         hosts=lambda wildcards: [f"{host}=results/{RUN}/benchmarks/{host}/{wildcards.lab}.host.json" for host in HOSTS],
@@ -133,8 +133,8 @@ rule index:
     params:
         spec=PLAN.index_slice(),
         told=told(PLAN.index_slice()),
-        code=tokens(*stage("index")),
-        stamp=stamp(*stage("index")),
+        code=lambda wildcards: tokens(*stage("index")),
+        stamp=lambda wildcards: stamp(*stage("index")),
         run=lambda wildcards: f"results/{RUN}",
         data=lambda wildcards: f"data/prepared/{SOURCE}",
         source_folder=lambda wildcards: project_file("report"),

@@ -107,8 +107,8 @@ rule views:
         mem_mb=growing(2000),
     params:
         spec=lambda wildcards: PLAN.views_slice(wildcards.variant),
-        code=tokens(*stage("views")),
-        stamp=stamp(*stage("views")),
+        code=lambda wildcards: tokens(*stage("views")),
+        stamp=lambda wildcards: stamp(*stage("views")),
     message:
         "Showing what {wildcards.variant} is trained on"
     shell:
