@@ -32,6 +32,14 @@ def has_ended(process: psutil.Process) -> bool:
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
+def command(process: psutil.Process) -> str:
+    """The command line of a process; of one that has just ended nothing, or what remains of it."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
+
+
 def marked(variable: str, value: str) -> list[psutil.Process]:
     """The living processes that were started with this value of a variable, or whose ancestors were."""
     found = []

@@ -22,7 +22,7 @@ import pandas as pd
 import psutil
 import pytest
 from comparing import EXACT, different_files, different_tables, tables
-from processes import PATIENCE_S, marked, until
+from processes import PATIENCE_S, command, marked, until
 from running import LAB, MODELS, PROGRAMS, SMALLER, environment, snakemake
 from safetensors import safe_open
 
@@ -140,14 +140,6 @@ class Disturbed:
             job = jobs[self._chance.integers(len(jobs))]
             victims[job] = re.search(r"-m compresslab\.\w+\.(\w+)", command(job))[1]
         return victims
-
-
-def command(process: psutil.Process) -> str:
-    """The command line of a process; of one that has just ended nothing, or what remains of it."""
-    try:
-        return " ".join(process.cmdline())
-    except psutil.NoSuchProcess:
-        return ""
 
 
 def require_whole_files(results: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from processes import PATIENCE_S, has_ended, kill_all, until
+from processes import PATIENCE_S, command, has_ended, kill_all, until
 from running import LAB, MODELS, ONE_LAB, PROGRAMS, SMALLER, environment, snakemake
 
 VARIANT = "mnist-integer/gapcnn/torch-fp32/seed-0"
@@ -78,8 +78,8 @@ class Workshop:
 
         def found() -> psutil.Process | None:
             for process in snakemake_process.children(recursive=True):
-                line = process.cmdline()
-                if "compresslab.stages.train_torch" in line and "python" in Path(line[0]).name:
+                # A shell that has not yet given its place to the training names it as well.
+                if re.match(r"\S*python\S* -m compresslab\.stages\.train_torch", command(process)):
                     return process
             return None
 
