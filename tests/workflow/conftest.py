@@ -8,6 +8,7 @@ import pytest
 from running import ONE_LAB, SMALLER, Run, watched_run
 
 
+@pytest.hookimpl(tryfirst=True)  # Before xdist reads the groups.
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Side by side, tests of one file stay together, and so do all that look at the small run: it runs once."""
     for item in items:
