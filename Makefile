@@ -29,7 +29,7 @@ serve: setup ## show a run on a page on this machine: RUN=quick, or the largest 
 
 test: setup ## all tests: units, those that run Snakemake, both side by side, and the page in a browser
 	@pytest tests/unit -n $(PROCESSES) --maxprocesses 4 --dist loadfile
-	@pytest tests/workflow -n $(PROCESSES) --maxprocesses 2 --dist loadgroup
+	@pytest tests/workflow -n $(PROCESSES) --maxprocesses 2 --dist loadfile
 	@pytest tests/browser
 
 lint: setup ## every style, type and architecture check

@@ -3,18 +3,26 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from running import ONE_LAB, SMALLER, Run, watched_run
 
 
-@pytest.hookimpl(tryfirst=True)  # Before xdist reads the groups.
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Side by side, tests of one file stay together, and so do all that look at the small run: it runs once."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            shared = "tiny_run" in getattr(item, "fixturenames", ())
-            item.add_marker(pytest.mark.xdist_group("tiny_run" if shared else item.path.stem))
+SHARING_THE_TINY_RUN = ("test_end_to_end.py", "test_interruption.py", "test_faults.py")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:  # noqa: ANN401 the types of a plugin
+    """Side by side, tests of one file stay together, and so do the files that look at the tiny run: it runs once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class BySharedRun(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "tiny_run" if file.endswith(SHARING_THE_TINY_RUN) else file
+
+    return BySharedRun(config, log)
 
 
 @pytest.fixture(scope="session")
