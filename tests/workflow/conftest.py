@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 from running import ONE_LAB, SMALLER, Run, watched_run
 
-
 SHARING_THE_TINY_RUN = ("test_end_to_end.py", "test_interruption.py", "test_faults.py")
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:  # noqa: ANN401 the types of a plugin
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Side by side, tests of one file stay together, and so do the files that look at the tiny run: it runs once."""
     from xdist.scheduler import LoadScopeScheduling
 
