@@ -51,6 +51,7 @@ SelectTypeParameters=CR_Core_Memory
 GresTypes=gpu
 ReturnToService=2
 KillWait=2
+UnkillableStepTimeout=180
 MinJobAge=600
 AccountingStorageType=accounting_storage/none
 NodeName=DEFAULT CPUs=2 RealMemory={memory} State=UNKNOWN

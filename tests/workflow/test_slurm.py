@@ -199,6 +199,8 @@ def troubled(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory, copy_pr
         cluster.set_node("gpu01", "resume")
         cluster.until((project / "places" / "is-cancelled.hung").exists, 240)
         subprocess.run(["scancel", *jobs("is-cancelled", "RUNNING")], check=True)
+        # A step that has no controller to report its end to counts as one that cannot be killed, and drains its node.
+        cluster.until(lambda: jobs("is-cancelled", "CANCELLED"))
         cluster.until((project / "places" / "hangs.hung").exists, 240)
         cluster.stop_controller()
         threading.Event().wait(25)
