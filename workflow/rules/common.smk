@@ -365,6 +365,10 @@ onstart:
     arrays = getattr(workflow.executor_settings, "array_jobs", None) or ""
     if mistake := array_mistake(arrays, jobs, elsewhere):
         sys.exit(mistake)
+    if getattr(workflow.executor_settings, "status_command", None) == "squeue":
+        from compresslab.console.queue import keep_to_squeue
+
+        keep_to_squeue()
     if changed := give_present_time({Path(file) for job in planned for file in job.input}):
         which = f"{changed[0]}{f' and {len(changed) - 1} more' if changed[1:] else ''}"
         print(f"warning   times in the future, set to the present: {which}; was the clock wrong?", file=sys.stderr)
