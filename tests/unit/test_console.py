@@ -11,7 +11,6 @@ import pytest
 from compresslab.config.experiment import Experiment
 from compresslab.config.plan import OnGpuOnly
 from compresslab.console import cli
-from compresslab.console.arrays import array_mistake
 from compresslab.console.summary import graphics_processors, summary
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -101,17 +100,6 @@ class TestSummary:
     def test_warns_that_generated_data_prove_nothing(self) -> None:
         (warning,) = told(summary(experiment(data={"source": "embedded"}), {}, {}, 1), "warning")
         assert "generated" in warning
-
-
-class TestArrays:
-    def test_fewer_jobs_at_once_than_an_array_may_have_are_refused_with_the_number_that_is_needed(self) -> None:
-        mistake = array_mistake("predict, cost", {"predict": 6, "train_torch": 2}, at_once=7)
-        assert "job arrays (predict) need --jobs 8" in mistake
-        assert "--jobs 8" in array_mistake("all", {"predict": 8}, at_once=7)
-
-    def test_enough_jobs_at_once_or_no_arrays_are_fine(self) -> None:
-        assert array_mistake("all", {"predict": 6, "train_torch": 2}, at_once=8) == ""
-        assert array_mistake("", {"predict": 6}, at_once=1) == ""
 
 
 class TestGraphicsProcessors:

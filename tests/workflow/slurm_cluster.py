@@ -9,11 +9,10 @@ import os
 import shutil
 import socket
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+from processes import until
 
 CONFIGURATION = Path("/etc/slurm")
 KEY = Path("/etc/munge/munge.key")
@@ -109,7 +108,7 @@ class Cluster:
         self.start_controller(clean=True)
         for node in NODES:
             subprocess.run(["slurmd", "-N", node], check=True)
-        self.until(lambda: set(self.states().values()) == {"idle"})
+        until(lambda: set(self.states().values()) == {"idle"}, PATIENCE_S)
 
     def _start_munge(self) -> None:
         key = self.run / "munge.key"
@@ -159,11 +158,3 @@ class Cluster:
     def set_node(self, node: str, state: str) -> None:
         """Drain a node, or resume it."""
         subprocess.run(["scontrol", "update", f"nodename={node}", f"state={state}", "reason=test"], check=True)
-
-    @staticmethod
-    def until(condition: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
-        """Wait until a condition holds."""
-        deadline = time.monotonic() + patience_s
-        while not condition():
-            assert time.monotonic() < deadline, "waited too long"
-            time.sleep(0.2)

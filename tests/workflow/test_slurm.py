@@ -7,13 +7,15 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 import slurm_cluster
 import yaml
-from running import LAB, PROGRAMS, environment
-from slurm_cluster import Cluster
+from processes import until
+from running import LAB, ONE_LAB, PROGRAMS, environment
+from slurm_cluster import PATIENCE_S, Cluster
 
 pytestmark = [
     pytest.mark.skipif(bool(slurm_cluster.why_not()), reason=f"no Slurm here: {slurm_cluster.why_not()}"),
@@ -21,25 +23,11 @@ pytestmark = [
 ]
 
 HOST = "bench01"
-ONE_MODEL = """\
-languages: [en]
-benchmark: {{host: bench01}}
-labs:
-  mnist-integer:
-    dataset: mnist
-    models:
-      gapcnn:
-        train:
-          optimizer: {{name: adam, lr: 0.01}}
-        variants:
-{variants}
-"""
-WHOLE = """\
-          torch-fp32: {method: train-torch}
-          onnx-fp32: {from: torch-fp32, method: export-onnx}
-          onnx-int8: {from: onnx-fp32, method: ptq-onnx, calibration: {images: 64}}
-    baseline: onnx-fp32
-"""
+WHOLE = {
+    "torch-fp32": {"method": "train-torch"},
+    "onnx-fp32": {"from": "torch-fp32", "method": "export-onnx"},
+    "onnx-int8": {"from": "onnx-fp32", "method": "ptq-onnx", "calibration": {"images": 64}},
+}
 SETTINGS = (
     "scale=smoke",
     "limits={train_images: 300, validation_images: 60, test_images: 60, epochs: 2}",
@@ -128,8 +116,14 @@ def submit(project: Path, *options: str) -> subprocess.Popen[str]:
     )
 
 
-def prepared_project(target: Path, variants: str) -> Path:
-    (target / "config.yaml").write_text(ONE_MODEL.format(variants=variants))
+def prepared_project(target: Path, variants: dict[str, Any]) -> Path:
+    """A copy of the project with one lab of these variants, in one language, whose trainings get into trouble."""
+    configuration = yaml.safe_load(ONE_LAB)
+    lab = configuration["labs"][LAB]
+    lab["models"]["gapcnn"]["variants"] = variants
+    del lab["baseline"]
+    configuration["languages"] = ["en"]
+    (target / "config.yaml").write_text(yaml.safe_dump(configuration, sort_keys=False))
     (target / "src" / "sitecustomize.py").write_text(TROUBLE)
     return target
 
@@ -176,10 +170,10 @@ def test_speed_is_measured_on_the_named_host(whole: Done) -> None:
 @pytest.fixture(scope="module")
 def troubled(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory, copy_project: Callable[[Path], Path]) -> Done:
     """Trainings that get into all kinds of trouble on their first attempt, on a cluster that has its own."""
-    variants = [f"          {name}: {{method: train-torch}}\n" for name in TROUBLES]
-    variants.append("          needs-a-gpu: {method: train-torch, device: cuda}\n")
-    project = prepared_project(copy_project(tmp_path_factory.mktemp("trouble") / "compresslab"), "".join(variants))
-    models = [f"results/smoke/models/{LAB}/gapcnn/{name}/seed-0/card.json" for name in (*TROUBLES, "needs-a-gpu")]
+    variants: dict[str, Any] = {name: {"method": "train-torch"} for name in TROUBLES}
+    variants["needs-a-gpu"] = {"method": "train-torch", "device": "cuda"}
+    project = prepared_project(copy_project(tmp_path_factory.mktemp("trouble") / "compresslab"), variants)
+    models = [f"results/smoke/models/{LAB}/gapcnn/{name}/seed-0/card.json" for name in variants]
     cluster.set_node("gpu01", "drain")
     limits = {"mem_mb": "1500*attempt", "runtime": 2}
     running = submit(
@@ -193,17 +187,15 @@ def troubled(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory, copy_pr
         return [job["id"] for job in cluster.queue() if variant in job["comment"] and job["state"] == state]
 
     try:
-        cluster.until(
-            lambda: any(job["state"] == "PENDING" and "train" in job["comment"] for job in cluster.queue()), 120
-        )
+        until(lambda: any(job["state"] == "PENDING" and "train" in job["comment"] for job in cluster.queue()), 120)
         cluster.set_node("gpu01", "resume")
         # Both CPUs of the node are taken: nothing begins or ends while the controller is away.
         for name in ("hangs", "is-cancelled"):
-            cluster.until((project / "places" / f"{name}.hung").exists, 240)
+            until((project / "places" / f"{name}.hung").exists, 240)
         cluster.stop_controller()
         threading.Event().wait(15)
         cluster.start_controller()
-        cluster.until(lambda: jobs("is-cancelled", "RUNNING"))
+        until(lambda: jobs("is-cancelled", "RUNNING"), PATIENCE_S)
         subprocess.run(["scancel", *jobs("is-cancelled", "RUNNING")], check=True)
         running.wait(timeout=420)
     finally:

@@ -42,7 +42,7 @@ rule collect:
         mem_mb=growing(2000),
     params:
         spec=lambda wildcards: PLAN.tables_slice(wildcards.lab),
-        told=lambda wildcards: told(PLAN.tables_slice(wildcards.lab)),
+        told=lambda wildcards, output: told(PLAN.tables_slice(wildcards.lab)),
         code=lambda wildcards: tokens(*stage("collect")),
         stamp=lambda wildcards: stamp(*stage("collect")),
         run="results/{run}",

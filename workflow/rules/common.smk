@@ -349,7 +349,7 @@ def named(variants, files):
 
 onstart:
     from collections import Counter
-    from compresslab.console.arrays import array_mistake
+    from compresslab.console.slurm import array_mistake, keep_to_squeue
     from compresslab.console.summary import summary
     from compresslab.lineage.clock import give_present_time
     from compresslab.lineage.records import typical_seconds
@@ -366,8 +366,6 @@ onstart:
     if mistake := array_mistake(arrays, jobs, elsewhere):
         sys.exit(mistake)
     if getattr(workflow.executor_settings, "status_command", None) == "squeue":
-        from compresslab.console.queue import keep_to_squeue
-
         keep_to_squeue()
     if changed := give_present_time({Path(file) for job in planned for file in job.input}):
         which = f"{changed[0]}{f' and {len(changed) - 1} more' if changed[1:] else ''}"

@@ -74,7 +74,7 @@ rule benchmark:
     params:
         data=benchmarked_data,
         spec=lambda wildcards: PLAN.benchmark_slice(wildcards.lab),
-        told=lambda wildcards: told(PLAN.benchmark_slice(wildcards.lab)),
+        told=lambda wildcards, output: told(PLAN.benchmark_slice(wildcards.lab)),
         code=lambda wildcards: tokens(*benchmark_code(wildcards)),
         stamp=lambda wildcards: stamp(*benchmark_code(wildcards)),
     message:

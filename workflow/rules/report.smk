@@ -42,7 +42,7 @@ rule figure:
         mem_mb=growing(2000),
     params:
         spec=lambda wildcards: PLAN.figure_slice(wildcards.lab, wildcards.figure),
-        told=lambda wildcards: told(PLAN.figure_slice(wildcards.lab, wildcards.figure)),
+        told=lambda wildcards, output: told(PLAN.figure_slice(wildcards.lab, wildcards.figure)),
         code=lambda wildcards: tokens(*figure_code(wildcards)),
         stamp=lambda wildcards: stamp(*figure_code(wildcards)),
         tables=lambda wildcards: f"results/{RUN}/tables/{wildcards.lab}",
@@ -100,7 +100,7 @@ rule report:
         mem_mb=growing(2000),
     params:
         spec=lambda wildcards: PLAN.subject_slice(wildcards.lab),
-        told=lambda wildcards: told(PLAN.subject_slice(wildcards.lab)),
+        told=lambda wildcards, output: told(PLAN.subject_slice(wildcards.lab)),
         code=lambda wildcards: tokens(*REPORT_CODE),
         stamp=lambda wildcards: stamp(*REPORT_CODE),
         tables=lambda wildcards: f"results/{RUN}/tables/{wildcards.lab}",
@@ -132,7 +132,7 @@ rule index:
         "../../envs/report.yaml"
     params:
         spec=PLAN.index_slice(),
-        told=told(PLAN.index_slice()),
+        told=lambda wildcards, output: told(PLAN.index_slice()),
         code=lambda wildcards: tokens(*stage("index")),
         stamp=lambda wildcards: stamp(*stage("index")),
         run=lambda wildcards: f"results/{RUN}",

@@ -8,6 +8,7 @@ number.
 import re
 from collections.abc import Collection, Iterable
 from itertools import groupby
+from os.path import commonprefix
 
 NOTHING = "(?!)"
 
@@ -29,16 +30,10 @@ def any_of(names: Iterable[str]) -> str:
 
 def _words(words: Collection[str]) -> str:
     """A pattern for one or more words, common beginnings first."""
-    start = _common_start(min(words), max(words))
+    start = commonprefix(list(words))  # noqa: RUF071 (words and no paths: character by character)
     rest = sorted({word[len(start) :] for word in words})
     branches = [_words(list(alike)) for _, alike in groupby(filter(None, rest), key=lambda word: word[0])]
     if not branches:
         return re.escape(start)
     optional = "?" if "" in rest else ""
     return f"{re.escape(start)}(?:{'|'.join(branches)}){optional}"
-
-
-def _common_start(first: str, last: str) -> str:
-    """The beginning that the first and the last of sorted words share, and so all of them."""
-    length = next((place for place, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), None)
-    return min(first, last, key=len) if length is None else first[:length]

@@ -27,7 +27,7 @@ def summary(
     `on_gpu_only` is what would not run here without a GPU. `elsewhere` is how many jobs may be on other machines at
     once, of which nothing is known here; 0 where all run on this one.
     """
-    gpus = graphics_processors()
+    gpus = [] if elsewhere else graphics_processors()
     lines = [
         f"scale     {experiment.scale}, results in results/{experiment.run_name}",
         f"data      {experiment.data.source}{_mirror(experiment)}{_instead(experiment)}",

@@ -2,6 +2,9 @@
 
 A shell takes a command as one string, and Linux allows 128 KiB for it. The slice of a whole lab of a few hundred
 variants is longer than that, and repeats itself: compressed it takes a twentieth.
+
+What is compressed depends on the library that compresses, so a rule gives it to its command by a param that takes
+``output``, which Snakemake does not record: the slice itself decides what is made anew.
 """
 
 import base64
