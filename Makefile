@@ -27,8 +27,9 @@ demo: setup ## run every lab at smoke scale on embedded data (minutes, no networ
 serve: setup ## show a run on a page on this machine: RUN=quick, or the largest scale there is; PORT=7860
 	@python -m compresslab.stages.serve $(if $(RUN),--run '$(RUN)') $(if $(PORT),--port '$(PORT)')
 
-test: setup ## all tests: units, those that run Snakemake, both side by side, and the page in a browser
+test: setup ## all tests: units, those of a GPU where there is one, those that run Snakemake, and the page in a browser
 	@pytest tests/unit -n $(PROCESSES) --maxprocesses 4 --dist loadfile
+	@pytest tests/gpu
 	@pytest tests/workflow -n $(PROCESSES) --maxprocesses 2 --dist loadfile
 	@pytest tests/browser
 

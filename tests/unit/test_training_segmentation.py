@@ -179,7 +179,7 @@ def test_large_masks_are_validated_few_at_a_time_and_classes_as_ever(
     def largest(pixels: int, module: nn.Module, data: TrainingData = DATA) -> int:
         sizes = []
         module.register_forward_hook(lambda module, inputs, _: sizes.append(len(inputs[0]) * (not module.training)))
-        monkeypatch.setattr(classifier, "EVALUATION_PIXELS", pixels)
+        monkeypatch.setitem(classifier.EVALUATION_PIXELS, "cpu", pixels)
         run(tmp_path / f"{pixels} of {type(module[-1])}", recipe(epochs=1), module, data)
         return max(sizes)
 

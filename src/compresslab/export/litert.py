@@ -14,6 +14,7 @@ import numpy as np
 
 from compresslab.config.methods.export_litert import Parameters
 from compresslab.data.preprocessing import Preprocessing
+from compresslab.export.agreement import largest_accepted
 from compresslab.models.litert import artifact
 from compresslab.models.litert.operators import COMPUTE, CONVERSIONS, named_operators
 from compresslab.models.litert.runtime import Runner, logits, native_input
@@ -29,6 +30,7 @@ class Agreement:
 
     largest_logit_difference: float
     same_answers_percent: float
+    largest_logit: float
 
 
 def export(
@@ -49,10 +51,11 @@ def export(
         calibration=calibration,
     )
     agreement = compare(converted, model.network, sample)
-    if not parameters.integer and not agreement.largest_logit_difference <= parameters.tolerance:
+    accepted = largest_accepted(agreement.largest_logit, parameters.tolerance)
+    if not parameters.integer and not agreement.largest_logit_difference <= accepted:
         raise ValueError(
             f"the LiteRT logits differ from TensorFlow's by up to {agreement.largest_logit_difference:.2g}, more than "
-            f"the tolerance of {parameters.tolerance:g}"
+            f"the {accepted:.2g} that the tolerance of {parameters.tolerance:g} accepts for logits of this size"
         )
     artifact.save(out, converted)
     return agreement
@@ -106,6 +109,7 @@ def compare(model: artifact.LiteRTModel, network: keras.Model, images: np.ndarra
     return Agreement(
         float(np.abs(found - expected).max()),
         100 * float(np.mean(found.argmax(1) == expected.argmax(1))),
+        float(np.abs(expected).max()),
     )
 
 

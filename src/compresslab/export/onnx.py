@@ -17,6 +17,7 @@ from torch import nn
 from compresslab.artifacts import written_whole
 from compresslab.config.methods.export_onnx import Parameters
 from compresslab.data.preprocessing import Preprocessing
+from compresslab.export.agreement import largest_accepted
 from compresslab.export.onnx_program import forget_the_place, name_after_modules, pool_globally, quiet_exporter
 from compresslab.models.torch.layers import layer_outputs
 
@@ -38,7 +39,7 @@ def export(
     """Write ``module`` to ``path`` and return the largest difference between its logits there and in PyTorch.
 
     ``sample_images``, uint8 (N, H, W, C) with N of at least 2, are what both are compared on. Raises ExportError,
-    and writes nothing, when a logit differs by more than ``parameters.tolerance``.
+    and writes nothing, when a logit differs by more than ``parameters.tolerance`` accepts.
     """
     module = module.eval()
     # A copy in plain order: strides from which PyTorch concludes another layout would be exported as gathers.
@@ -66,18 +67,21 @@ def export(
     onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in metadata.items()})
     onnx.checker.check_model(model, full_check=True)
 
-    difference = _worst_difference(module, model, inputs)
-    if not difference <= parameters.tolerance:
+    expected, found = _answers(module, model, inputs)
+    difference = float(np.abs(found - expected).max())
+    accepted = largest_accepted(float(np.abs(expected).max()), parameters.tolerance)
+    if not difference <= accepted:
         raise ExportError(
-            f"the ONNX model's logits differ from PyTorch's by up to {difference:.3g}, "
-            f"which is more than the tolerance {parameters.tolerance:g} of export-onnx"
+            f"the ONNX model's logits differ from PyTorch's by up to {difference:.3g}, which is more than the "
+            f"{accepted:.3g} that the tolerance {parameters.tolerance:g} of export-onnx accepts for logits of this size"
         )
     with written_whole(path) as temporary:
         temporary.write_bytes(model.SerializeToString(deterministic=True))
     return difference
 
 
-def _worst_difference(module: nn.Module, model: onnx.ModelProto, inputs: torch.Tensor) -> float:
+def _answers(module: nn.Module, model: onnx.ModelProto, inputs: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Return the logits in PyTorch and in ONNX Runtime."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     options.intra_op_num_threads = torch.get_num_threads()
@@ -85,4 +89,4 @@ def _worst_difference(module: nn.Module, model: onnx.ModelProto, inputs: torch.T
     with torch.inference_mode():
         expected = module(inputs).numpy()
     (found,) = session.run(["logits"], {"images": inputs.numpy()})
-    return float(np.abs(found - expected).max())
+    return expected, found

@@ -19,7 +19,10 @@ class Parameters(Method):
         "none", description="`int8`: weights per output channel and activations, with ranges seen on training images."
     )
     tolerance: float = Field(
-        1e-4, gt=0, description="Largest accepted difference between the logits of LiteRT and TensorFlow, without int8."
+        1e-4,
+        gt=0,
+        description="Largest accepted difference between the logits of LiteRT and TensorFlow, without int8, as a share "
+        "of the largest logit, or of 1 where all are smaller.",
     )
     calibration: Calibration = Field(
         default_factory=Calibration, description="How activation ranges are found for `int8` (`minmax` only)."

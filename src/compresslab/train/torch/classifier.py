@@ -13,13 +13,14 @@ from compresslab.train import checkpoint
 from compresslab.train.initialization import he_normal
 from compresslab.train.loop import Score, TrainingData, TrainingResult, log_line, run
 from compresslab.train.torch.averaging import averaged
+from compresslab.train.torch.gradients import own_gradients
 from compresslab.train.torch.hardware import Precision, choose_precision, deterministic, keep_freed_memory, one_device
 from compresslab.train.torch.layout import laid_out, layout_of
 from compresslab.train.torch.objectives import objective_of
 from compresslab.train.torch.samples import Samples
 from compresslab.train.torch.scenes import draw, seen
 
-EVALUATION_BATCH, EVALUATION_PIXELS = 1000, 2**18
+EVALUATION_BATCH, EVALUATION_PIXELS = 1000, {"cpu": 2**18, "cuda": 2**21}
 """Images that are validated at once; with masks, whose networks have large feature maps, at most so many pixels."""
 
 
@@ -59,7 +60,12 @@ def fine_tune(
     that an exported graph may put its own in their place.
     """
     torch.manual_seed(seed)
-    with one_device(recipe.device, log) as device, deterministic(recipe.threads), laid_out(module, device):
+    with (
+        one_device(recipe.device, log) as device,
+        deterministic(recipe.threads),
+        laid_out(module, device),
+        own_gradients(module, device),
+    ):
         keep_freed_memory()
         precision = choose_precision(recipe.precision, device)
         learner = TorchLearner(module.to(device), data, recipe, device, seed, precision)
@@ -132,7 +138,8 @@ class TorchLearner:
         """Return the score on the validation split, with the module or its average in evaluation mode."""
         module = self._module if self._average is None else self._average
         module.eval()
-        tally, batch = self._objective.tally(), self._validation.fitting(EVALUATION_BATCH, EVALUATION_PIXELS)
+        batch = self._validation.fitting(EVALUATION_BATCH, EVALUATION_PIXELS[self._device.type])
+        tally = self._objective.tally()
         for start in range(0, len(self._validation), batch):
             pixels, labels = self._validation.batch(slice(start, start + batch))
             logits, loss = self._evaluated(module, self._validation.normalized(pixels), labels)
