@@ -128,6 +128,22 @@ class TestSegmented:
         assert ["#{:02x}{:02x}{:02x}".format(*pixel) for pixel in painted[:4]] == expected
         assert tuple(painted[4]) not in {tuple(pixel) for pixel in painted[:4]}
 
+    @pytest.mark.parametrize(
+        ("kept", "expected"),
+        [
+            ({BASE, "unet/torch-fp32"}, {"only efficient-unet is wrong", "only unet is wrong", "both are wrong"}),
+            ({BASE}, {"wrong"}),
+        ],
+    )
+    def test_without_integers_the_mistakes_are_those_of_networks(
+        self, material: Material, kept: set[str], expected: set[str]
+    ) -> None:
+        figure = drawn("segmented", replace(material, maps={name: material.maps[name] for name in kept}))
+        said = [text for text in texts(figure) if text.endswith("wrong") and not text.startswith("where")]
+        assert (len(said), set(said)) == (len(expected), expected)
+        pictures = [axes for axes in figure.axes if axes.axison]
+        assert len(pictures) == 3 * (3 + len(kept))
+
     def test_one_image_is_shown_once(self, material: Material) -> None:
         lone = {
             name: PixelAnswers(found.answers[:1], found.labels[:1], found.indices[:1])

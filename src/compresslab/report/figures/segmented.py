@@ -1,6 +1,7 @@
 """Test images with their truth and with answers in float, in integers and of another architecture, class by class."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,11 +60,15 @@ class Shown(NamedTuple):
 
 
 def draw(material: Material, language: Language) -> Figure | None:
-    """Two rows per image: the image, its truth and another architecture; the baseline, integers, and their mistakes."""
+    """Two rows per image: the image, its truth and another architecture; the baseline, integers, and their mistakes.
+
+    Where a lab has one of the two alone, the baseline's mistakes are compared with that one's.
+    """
     classes = material.classes
     if not material.maps or material.images is None or not classes:
         return None
     own, integer, other = _shown(material)
+    rival = integer or other
     chosen = _chosen(own.maps, len(classes))
     height, width = own.maps.labels.shape[1:]
     tall = 2 * (0.27 + (WIDTH_IN / _COLUMNS - 0.1) * height / width)
@@ -78,11 +83,11 @@ def draw(material: Material, language: Language) -> Figure | None:
             _answer(other, place, colours, len(classes)),
             _answer(own, place, colours, len(classes)),
             _answer(integer, place, colours, len(classes)),
-            Tile(language("figure.segmented.mistakes"), _mistakes(own, integer, place)),
+            Tile(language("figure.segmented.mistakes"), _mistakes(own, rival, place)),
         ]
-        for axes, tile in zip(row, tiles, strict=True):
+        for axes, tile in zip_longest(row, filter(None, tiles)):
             _draw(axes, tile, colours)
-    entries = _legend(classes, colours, integer is not None, language)
+    entries = _legend(classes, colours, _wrong(own, integer, other, language), language)
     figure.legend(handles=entries, loc="outside lower center", ncols=_LEGEND_COLUMNS, fontsize=7.6, handlelength=1.3)
     return figure
 
@@ -151,11 +156,11 @@ def _answer(shown: Shown | None, place: int, colours: np.ndarray, classes: int) 
     return Tile(f"{shown.name} · {score}{UNIT_SPACE}%", _coloured(answers, colours), answers)
 
 
-def _mistakes(own: Shown, integer: Shown | None, place: int) -> np.ndarray:
+def _mistakes(own: Shown, rival: Shown | None, place: int) -> np.ndarray:
     """Paint where one of the two, or both, answer wrongly; void is grey."""
     labels = own.maps.labels[place]
     wrong = own.maps.answers[place] != labels
-    too = integer.maps.answers[place] != labels if integer else np.zeros_like(wrong)
+    too = rival.maps.answers[place] != labels if rival else np.zeros_like(wrong)
     tones = np.array([_rgb(colour) for colour in (*_ERRORS.values(), FAINT)])
     kind = np.where(labels == VOID, len(_ERRORS), wrong + 2 * too)
     return tones[kind].astype(np.uint8)
@@ -186,9 +191,21 @@ def _deepest(region: np.ndarray) -> tuple[int, int] | None:
     return (int(column), int(row)) if depths[row, column] >= _ROOM * len(region) else None
 
 
-def _legend(classes: Sequence[str], colours: np.ndarray, with_integers: bool, language: Language) -> list[Patch]:
+def _wrong(own: Shown, integer: Shown | None, other: Shown | None, language: Language) -> dict[str, str]:
+    """Say what the colours of mistakes stand for, by the kind of mistake."""
+    if integer:
+        return {kind: language(f"figure.segmented.{kind}") for kind in ("first", "second", "both")}
+    if other is None:
+        return {"first": language("figure.segmented.wrong")}
+    alone = {
+        kind: language("figure.segmented.alone", name=shown.name.partition("/")[0])
+        for kind, shown in (("first", own), ("second", other))
+    }
+    return alone | {"both": language("figure.segmented.both")}
+
+
+def _legend(classes: Sequence[str], colours: np.ndarray, wrong: Mapping[str, str], language: Language) -> list[Patch]:
     entries: dict[str, Any] = {f"{label + 1} {name}": colours[label] / 255 for label, name in enumerate(classes)}
     entries |= {language("figure.segmented.void"): FAINT}
-    kinds = ("first", "second", "both") if with_integers else ("first",)
-    entries |= {language(f"figure.segmented.{kind}"): _ERRORS[kind] for kind in kinds}
+    entries |= {said: _ERRORS[kind] for kind, said in wrong.items()}
     return [Patch(facecolor=colour, edgecolor=MUTED, linewidth=0.5, label=label) for label, colour in entries.items()]
