@@ -34,10 +34,11 @@ from compresslab.data.preprocessing import Preprocessing
 from compresslab.measure.intervals import round_interval
 from compresslab.models.torch.artifact import build
 from compresslab.train.loop import TrainingData, TrainingError
-from compresslab.train.torch import classifier, layout
-from compresslab.train.torch.classifier import TorchLearner, initialize
+from compresslab.train.torch import layout
+from compresslab.train.torch import learner as learners
 from compresslab.train.torch.gradients import own_gradients
 from compresslab.train.torch.hardware import deterministic, keep_freed_memory, one_device
+from compresslab.train.torch.learner import TorchLearner, initialize
 
 CLASSES, IMAGES, RATE = 8, 16, 0.001
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -125,7 +126,7 @@ def with_gradients_of_pytorch(name: str, device: torch.device, size: tuple[int, 
     network, data = made(name, size)
     with (
         mock.patch.object(layout, "layout_of", return_value=torch.channels_last),
-        mock.patch.object(classifier, "layout_of", return_value=torch.channels_last),
+        mock.patch.object(learners, "layout_of", return_value=torch.channels_last),
     ):
         network.to(memory_format=torch.channels_last)
         learner = TorchLearner(network.to(device), data, RECIPE, device)

@@ -67,7 +67,7 @@ def measure(folder: Path, rounds: int, seconds: float) -> list[dict[str, object]
 def _seeded_model(path: Path) -> Path:
     from compresslab.data.preprocessing import Preprocessing
     from compresslab.models.tensorflow import artifact, framework
-    from compresslab.train.tensorflow.classifier import initialize
+    from compresslab.train.tensorflow.learner import initialize
 
     framework.configure("cpu", 1)
     network = artifact.build("lenet5", SHAPE, CLASSES)

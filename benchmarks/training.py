@@ -184,9 +184,9 @@ def _serve(connection: Connection, loop: str, work: Work) -> None:
 def _ours(model: Model, data: "TrainingData", recipe: "Recipe", stack: ExitStack) -> Epoch:
     import torch
 
-    from compresslab.train.torch.classifier import TorchLearner
     from compresslab.train.torch.hardware import deterministic, keep_freed_memory
     from compresslab.train.torch.layout import laid_out
+    from compresslab.train.torch.learner import TorchLearner
 
     module, device = _module(model), torch.device("cpu")
     keep_freed_memory()
@@ -197,7 +197,7 @@ def _ours(model: Model, data: "TrainingData", recipe: "Recipe", stack: ExitStack
 
 def _numpy(model: Model, data: "TrainingData", recipe: "Recipe", stack: ExitStack) -> Epoch:
     from compresslab.models.numpy import architectures
-    from compresslab.train.numpy.classifier import NumpyLearner, initialized
+    from compresslab.train.numpy.learner import NumpyLearner, initialized
 
     del stack
     classes = tuple(map(str, range(model.classes)))

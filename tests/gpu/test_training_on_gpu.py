@@ -12,8 +12,8 @@ from compresslab.config.methods import qat_eager as eager_settings
 from compresslab.config.methods import qat_pt2e as pt2e_settings
 from compresslab.config.training import Recipe
 from compresslab.train.loop import TrainingData, TrainingResult
-from compresslab.train.torch.classifier import train
 from compresslab.train.torch.gradients import take_over_upsampling
+from compresslab.train.torch.learner import train
 
 pytestmark = pytest.mark.usefixtures("_locks")
 

@@ -15,8 +15,8 @@ from compresslab.models.numpy.architectures import make
 from compresslab.models.torch.artifact import build
 from compresslab.train.augmentation import FARTHEST, crops, symmetries
 from compresslab.train.loop import Row, TrainingData
-from compresslab.train.numpy.classifier import train as train_in_numpy
-from compresslab.train.torch.classifier import train as train_in_torch
+from compresslab.train.numpy.learner import train as train_in_numpy
+from compresslab.train.torch.learner import train as train_in_torch
 
 
 def enlarged(split: Split) -> Split:

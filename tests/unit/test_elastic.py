@@ -109,5 +109,5 @@ def test_background_stays_background_and_brightness_stays_in_range() -> None:
 
 
 def test_kornia_is_not_imported_where_nothing_is_distorted() -> None:
-    script = "import sys, compresslab.train.torch.classifier; sys.exit('kornia' in sys.modules)"
+    script = "import sys, compresslab.train.torch.learner; sys.exit('kornia' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True)

@@ -10,7 +10,7 @@ from compresslab.measure.cost_torch import count_layers
 from compresslab.models.numpy.forward import forward
 from compresslab.models.torch.artifact import build
 from compresslab.train.initialization import he_normal
-from compresslab.train.torch.classifier import initialize_he
+from compresslab.train.torch.learner import initialize_he
 
 SHAPE = (32, 32, 3)
 CLASSES = tuple("abcdefg")

@@ -27,7 +27,7 @@ from compresslab.models.litert import artifact
 from compresslab.models.tensorflow import artifact as tensorflow_artifact
 from compresslab.models.tensorflow import framework
 from compresslab.train.loop import TrainingError
-from compresslab.train.tensorflow import classifier
+from compresslab.train.tensorflow import learner
 
 IMAGES = patterns(200, seed=9).images
 LAYERS = ["conv1", "pool1", "conv2", "pool2", "fc1", "fc2", "fc3"]
@@ -45,7 +45,7 @@ def parent(folder: Path) -> Path:
     """A trained LeNet-5."""
     network = tensorflow_artifact.build("lenet5", SHAPE, len(CLASSES))
     recipe = Recipe(epochs=3, batch=32, optimizer=Optimizer(lr=0.003), initialization="he")
-    classifier.train(network, DATA, recipe, 0, folder / "state", "parent")
+    learner.train(network, DATA, recipe, 0, folder / "state", "parent")
     model = tensorflow_artifact.TensorFlowModel(network, "lenet5", SHAPE, PREPROCESSING, CLASSES)
     tensorflow_artifact.save(folder / "parent.safetensors", model)
     return folder / "parent.safetensors"
@@ -204,7 +204,7 @@ class TestExport:
 
     def test_swish_can_be_exported_in_float_and_int8(self, tmp_path: Path) -> None:
         network = tensorflow_artifact.build("lenet5", SHAPE, len(CLASSES), activation="swish")
-        classifier.initialize(network, "he", 0)
+        learner.initialize(network, "he", 0)
         model = tensorflow_artifact.TensorFlowModel(
             network, "lenet5", SHAPE, PREPROCESSING, CLASSES, {"activation": "swish"}
         )

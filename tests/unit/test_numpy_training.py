@@ -30,14 +30,14 @@ from compresslab.models.numpy.forward import forward
 from compresslab.models.numpy.network import Layer, Network, load, save
 from compresslab.train.loop import TrainingData, TrainingError, TrainingResult, batches
 from compresslab.train.numpy import layers
-from compresslab.train.numpy.classifier import NumpyLearner, initialized, train
 from compresslab.train.numpy.curves import KINDS
+from compresslab.train.numpy.learner import NumpyLearner, initialized, train
 from compresslab.train.numpy.loss import cross_entropy
 from compresslab.train.numpy.optimizers import make_optimizer
 from compresslab.train.numpy.parameters import Parameters, Weights
 from compresslab.train.numpy.passes import Passes
-from compresslab.train.torch.classifier import TorchLearner
-from compresslab.train.torch.classifier import make_optimizer as torch_optimizer
+from compresslab.train.torch.learner import TorchLearner
+from compresslab.train.torch.learner import make_optimizer as torch_optimizer
 
 DATA = TrainingData(textures(150, seed=1), textures(70, seed=2), PREPROCESSING)
 ADAM = Optimizer(name="adam", lr=0.01)

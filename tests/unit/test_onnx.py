@@ -32,7 +32,7 @@ from compresslab.export.onnx import ExportError, export
 from compresslab.measure.audit import audit
 from compresslab.models.torch.artifact import TorchModel, load, save
 from compresslab.train.loop import TrainingData
-from compresslab.train.torch.classifier import train
+from compresslab.train.torch.learner import train
 
 TRAIN = textures(150, seed=1)
 TEST = textures(200, seed=3)

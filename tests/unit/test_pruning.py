@@ -16,7 +16,7 @@ from compresslab.config.training import FineTuning, Optimizer, Recipe
 from compresslab.measure.cost_torch import count, count_layers
 from compresslab.models.torch.artifact import TorchModel, build, load, save
 from compresslab.train.loop import TrainingData
-from compresslab.train.torch.classifier import fine_tune, initialize, train
+from compresslab.train.torch.learner import fine_tune, initialize, train
 
 SHAPE = (32, 32, 3)
 

@@ -26,7 +26,7 @@ from compresslab.models.torch.artifact import ArtifactError, TorchModel
 from compresslab.models.torch.eager_artifact import load_integer, load_simulated, save_integer, save_simulated
 from compresslab.models.torch.layers import Addition
 from compresslab.models.torch.rebuilt import made_of
-from compresslab.train.torch.classifier import train as train_in_float
+from compresslab.train.torch.learner import train as train_in_float
 
 CODE = 100 / 255
 """The distance of two codes, in percent of their range."""

@@ -27,8 +27,8 @@ from compresslab.models.tensorflow import artifact, framework
 from compresslab.models.torch import artifact as torch_artifact
 from compresslab.train.initialization import he_normal
 from compresslab.train.loop import TrainingData, TrainingError, TrainingResult, batches
-from compresslab.train.tensorflow import classifier, hardware
-from compresslab.train.torch import classifier as torch_classifier
+from compresslab.train.tensorflow import hardware, learner
+from compresslab.train.torch import learner as torch_learner
 
 ENGINES = ("tf-eager", "tf-graph", "tf-xla")
 IMAGES = patterns(20, seed=5).images
@@ -51,7 +51,7 @@ def lenet5(seed: int = 0, activation: str = "relu") -> artifact.TensorFlowModel:
     """LeNet-5 with the weights that every framework draws from ``seed``, and biases that are not zero."""
     arguments = {"activation": activation}
     network = artifact.build("lenet5", SHAPE, len(CLASSES), **arguments)
-    classifier.initialize(network, "he", seed)
+    learner.initialize(network, "he", seed)
     for layer in network.layers:
         if layer.weights:
             layer.bias.assign(np.linspace(-0.1, 0.1, layer.bias.shape[0]))
@@ -72,7 +72,7 @@ def saved(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def trained(folder: Path) -> Path:
     model = lenet5()
-    result = classifier.train(model.network, DATA, RECIPE, 0, folder / "trained", "same")
+    result = learner.train(model.network, DATA, RECIPE, 0, folder / "trained", "same")
     assert result.history[-1]["validation_accuracy_percent"] > 60
     artifact.save(folder / "trained.safetensors", model)
     return folder / "trained.safetensors"
@@ -86,7 +86,7 @@ class TestNetwork:
     def test_is_the_one_that_pytorch_and_numpy_compute(self) -> None:
         model = lenet5(activation="swish")
         module = torch_artifact.build("lenet5", SHAPE, len(CLASSES), activation="swish")
-        torch_classifier.initialize_he(module, SHAPE, seed=0)
+        torch_learner.initialize_he(module, SHAPE, seed=0)
         for name, values in artifact.arrays(model.network).items():
             if name.endswith("/bias"):
                 module.get_parameter(name.replace("/", ".")).data = torch.from_numpy(values)
@@ -101,7 +101,7 @@ class TestNetwork:
     def test_the_frameworks_own_weights_are_those_of_the_seed(self) -> None:
         one, same, other = (artifact.build("lenet5", SHAPE, 7) for _ in range(3))
         for network, seed in ((one, 3), (same, 3), (other, 4)):
-            classifier.initialize(network, "framework", seed)
+            learner.initialize(network, "framework", seed)
         limit = np.sqrt(6 / (400 + 120))
         kernels = [artifact.arrays(network)["fc1/kernel"] for network in (one, same, other)]
         assert limit * 0.99 < np.abs(kernels[0]).max() <= limit
@@ -170,15 +170,15 @@ class TestTraining:
         recipe = Recipe(batch=32, optimizer=optimizer, label_smoothing=0.1, initialization="he")
         network = artifact.build("lenet5", SHAPE, len(CLASSES))
         module = torch_artifact.build("lenet5", SHAPE, len(CLASSES))
-        classifier.initialize(network, "he", 0)
-        torch_classifier.initialize_he(module, SHAPE, 0)
-        ours = classifier.TensorFlowLearner(network, NOISE, recipe)
-        theirs = torch_classifier.TorchLearner(module, NOISE, recipe, torch.device("cpu"))
+        learner.initialize(network, "he", 0)
+        torch_learner.initialize_he(module, SHAPE, 0)
+        ours = learner.TensorFlowLearner(network, NOISE, recipe)
+        theirs = torch_learner.TorchLearner(module, NOISE, recipe, torch.device("cpu"))
         for step, positions in enumerate(batches(len(NOISE.training.labels), recipe.batch, seed=0, epoch=1)):
             # Momentum sums gradients or steps: the two part when the rate changes.
             rate = optimizer.lr * (1 + step / 5)
-            for learner in (ours, theirs):
-                learner.step(positions, rate)
+            for side in (ours, theirs):
+                side.step(positions, rate)
             one, other = ours.running(), theirs.running()
             assert one.loss == pytest.approx(other.loss, rel=1e-5), f"step {step}"
         assert ours.validate().loss == pytest.approx(theirs.validate().loss, rel=1e-4)
@@ -212,7 +212,7 @@ class TestTraining:
 
 
 def _trained(model: artifact.TensorFlowModel, state: Path, log: Callable[[str], None]) -> TrainingResult:
-    return classifier.train(model.network, DATA, RECIPE, 0, state, "same", log)
+    return learner.train(model.network, DATA, RECIPE, 0, state, "same", log)
 
 
 def _pruned(model: artifact.TensorFlowModel, state: Path, log: Callable[[str], None]) -> TrainingResult:

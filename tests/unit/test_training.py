@@ -25,8 +25,8 @@ from compresslab.tables.collect import read_piece
 from compresslab.train import gpus
 from compresslab.train.loop import TrainingData, TrainingError, TrainingResult, batches
 from compresslab.train.schedules import learning_rate
-from compresslab.train.torch.classifier import initialize, make_optimizer, train
 from compresslab.train.torch.hardware import choose_device, one_device
+from compresslab.train.torch.learner import initialize, make_optimizer, train
 
 TRAIN = textures(150, seed=1)
 VALIDATION = textures(70, seed=2)

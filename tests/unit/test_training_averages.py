@@ -16,8 +16,8 @@ from compresslab.engines.layout import normalized_channels_first
 from compresslab.models.torch.artifact import build
 from compresslab.train.loop import TrainingData, TrainingError, TrainingResult
 from compresslab.train.torch import hardware
-from compresslab.train.torch.classifier import TorchLearner, fine_tune, initialize, train
 from compresslab.train.torch.hardware import choose_precision
+from compresslab.train.torch.learner import TorchLearner, fine_tune, initialize, train
 from compresslab.train.torch.samples import Samples
 
 DATA = TrainingData(textures(150, seed=1), textures(70, seed=2), PREPROCESSING)

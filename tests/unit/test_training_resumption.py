@@ -22,7 +22,7 @@ from compresslab.config.training import Optimizer, Recipe
 from compresslab.engines.layout import normalized_channels_first
 from compresslab.train import checkpoint
 from compresslab.train.loop import TrainingData, TrainingResult
-from compresslab.train.torch.classifier import TorchLearner, train
+from compresslab.train.torch.learner import TorchLearner, train
 
 TRAIN = textures(120, seed=1)
 VALIDATION = textures(40, seed=2)

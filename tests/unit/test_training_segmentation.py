@@ -19,8 +19,8 @@ from compresslab.engines.layout import normalized_channels_first
 from compresslab.stages.training import _as_csv
 from compresslab.tables.collect import read_piece
 from compresslab.train.loop import TrainingData, TrainingError, TrainingResult, kept_epoch
-from compresslab.train.torch import classifier
-from compresslab.train.torch.classifier import fine_tune, initialize, train
+from compresslab.train.torch import learner
+from compresslab.train.torch.learner import fine_tune, initialize, train
 from compresslab.train.torch.samples import Samples
 
 CLASSES = 3
@@ -179,7 +179,7 @@ def test_large_masks_are_validated_few_at_a_time_and_classes_as_ever(
     def largest(pixels: int, module: nn.Module, data: TrainingData = DATA) -> int:
         sizes = []
         module.register_forward_hook(lambda module, inputs, _: sizes.append(len(inputs[0]) * (not module.training)))
-        monkeypatch.setitem(classifier.EVALUATION_PIXELS, "cpu", pixels)
+        monkeypatch.setitem(learner.EVALUATION_PIXELS, "cpu", pixels)
         run(tmp_path / f"{pixels} of {type(module[-1])}", recipe(epochs=1), module, data)
         return max(sizes)
 

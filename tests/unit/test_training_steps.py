@@ -12,7 +12,7 @@ from compresslab.measure.in_turns import Effort
 from compresslab.measure.studies.training_steps import study, training_step
 from compresslab.models.torch.artifact import TorchModel, build, load, save
 from compresslab.tables.schemas import TABLES
-from compresslab.train.torch.classifier import initialize
+from compresslab.train.torch.learner import initialize
 
 NETWORKS = {"small/torch-fp32": "gapcnn", "large/torch-fp32": "ciresan"}
 

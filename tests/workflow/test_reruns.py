@@ -216,7 +216,7 @@ def answers(finished: Path) -> Answers:
     return Answers(answered[0].jobs, {name: jobs for part in answered for name, jobs in part.wanted.items()})
 
 
-ALONE = ("compresslab", "compresslab.console.why", "compresslab.tables.claims", "compresslab.train.torch.classifier")
+ALONE = ("compresslab", "compresslab.console.why", "compresslab.tables.claims", "compresslab.train.torch.learner")
 """Modules that a test of its own asks about."""
 
 
@@ -333,7 +333,7 @@ def test_the_package_itself_reruns_everything_and_a_console_module_nothing(answe
     assert answers.wanted["compresslab.console.why"] == []
     assert answers.wanted["compresslab.tables.claims"] == answers.after(answers.of_rule("collect"))
     trainings = set(answers.of_rule("train_torch"))
-    assert trainings <= set(answers.wanted["compresslab.train.torch.classifier"])
+    assert trainings <= set(answers.wanted["compresslab.train.torch.learner"])
     assert trainings.isdisjoint(answers.wanted["compresslab.tables.claims"])
 
 

@@ -16,7 +16,7 @@ from compresslab.config.quantization_aware import QuantizationAwareTraining
 from compresslab.config.training import FineTuning
 from compresslab.train import checkpoint
 from compresslab.train.loop import TrainingData, TrainingResult, log_line
-from compresslab.train.torch.classifier import fine_tune
+from compresslab.train.torch.learner import fine_tune
 
 RANGE_IMAGES = 32
 """Training images on which ranges start; the training moves them."""

@@ -20,7 +20,7 @@ from compresslab.models.tensorflow.framework import keras
 from compresslab.models.tensorflow.layers import layer_outputs, tracer
 from compresslab.train import checkpoint
 from compresslab.train.loop import TrainingData, TrainingError, TrainingResult, log_line
-from compresslab.train.tensorflow.classifier import fine_tune
+from compresslab.train.tensorflow.learner import fine_tune
 
 with quiet():
     from tensorflow_model_optimization import quantization

@@ -17,7 +17,7 @@ def _prune(job: Job, fingerprint: str) -> Trained:
     from compresslab.compress.prune_channels import remove_channels
     from compresslab.config.training import FineTuning
     from compresslab.models.torch import artifact
-    from compresslab.train.torch.classifier import fine_tune
+    from compresslab.train.torch.learner import fine_tune
 
     options, spec = job.options, job.spec
     parent = artifact.load(options.parent)

@@ -15,7 +15,7 @@ def _prune(job: Job, fingerprint: str) -> Trained:
     from compresslab.compress.prune_torch import checked_sparsity, make_permanent, mask_smallest
     from compresslab.config.training import FineTuning
     from compresslab.models.torch import artifact
-    from compresslab.train.torch.classifier import fine_tune
+    from compresslab.train.torch.learner import fine_tune
 
     options, spec = job.options, job.spec
     model = artifact.load(options.parent)

@@ -16,7 +16,7 @@ def _train(job: Job, fingerprint: str) -> Trained:
     from compresslab.data.card import read_card
     from compresslab.models.numpy.architectures import make
     from compresslab.models.numpy.network import save
-    from compresslab.train.numpy.classifier import train
+    from compresslab.train.numpy.learner import train
 
     options, spec = job.options, job.spec
     card, data = read_card(options.data), training_data(job)

@@ -17,8 +17,8 @@ def _train(job: Job, fingerprint: str) -> Trained:
     from compresslab.config.training import Recipe
     from compresslab.data.card import read_card
     from compresslab.models.tensorflow import artifact
-    from compresslab.train.tensorflow.classifier import train
     from compresslab.train.tensorflow.hardware import take_device
+    from compresslab.train.tensorflow.learner import train
 
     options, spec = job.options, job.spec
     recipe = Recipe.model_validate(spec["parameters"])

@@ -15,7 +15,7 @@ def _train(job: Job, fingerprint: str) -> Trained:
     from compresslab.config.training import Recipe
     from compresslab.data.card import read_card
     from compresslab.models.torch import artifact
-    from compresslab.train.torch.classifier import train
+    from compresslab.train.torch.learner import train
 
     options, spec = job.options, job.spec
     card, data = read_card(options.data), training_data(job)

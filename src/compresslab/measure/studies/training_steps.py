@@ -18,9 +18,9 @@ from compresslab.measure.in_turns import Effort, Times, in_turns, interval_colum
 from compresslab.measure.intervals import Interval
 from compresslab.measure.steady import Call
 from compresslab.models.torch.artifact import TorchModel, load
-from compresslab.train.torch.classifier import make_optimizer
 from compresslab.train.torch.hardware import deterministic, keep_freed_memory
 from compresslab.train.torch.layout import laid_out, layout_of
+from compresslab.train.torch.learner import make_optimizer
 
 DEVICE, PRECISION = torch.device("cpu"), "float32"
 SEED = 0
