@@ -34,10 +34,10 @@ from compresslab.data.preprocessing import Preprocessing
 from compresslab.measure.intervals import round_interval
 from compresslab.models.torch.artifact import build
 from compresslab.train.loop import TrainingData, TrainingError
-from compresslab.train.torch import layout
 from compresslab.train.torch import learner as learners
 from compresslab.train.torch.gradients import own_gradients
 from compresslab.train.torch.hardware import deterministic, keep_freed_memory, one_device
+from compresslab.train.torch.layout import laid_out
 from compresslab.train.torch.learner import TorchLearner, initialize
 
 CLASSES, IMAGES, RATE = 8, 16, 0.001
@@ -116,7 +116,7 @@ def measured(name: str, device: torch.device, given: argparse.Namespace) -> dict
 def with_own_gradients(name: str, device: torch.device, size: tuple[int, int]) -> Iterator[Callable[[], None]]:
     """Yield a step as the package trains."""
     network, data = made(name, size)
-    with layout.laid_out(network, device), own_gradients(network, device):
+    with laid_out(network, device), own_gradients(network, device):
         yield step_of(TorchLearner(network.to(device), data, RECIPE, device))
 
 
@@ -124,11 +124,9 @@ def with_own_gradients(name: str, device: torch.device, size: tuple[int, int]) -
 def with_gradients_of_pytorch(name: str, device: torch.device, size: tuple[int, int]) -> Iterator[Callable[[], None]]:
     """Yield a step of a network with channels last that computes everything by PyTorch's own gradients."""
     network, data = made(name, size)
-    with (
-        mock.patch.object(layout, "layout_of", return_value=torch.channels_last),
-        mock.patch.object(learners, "layout_of", return_value=torch.channels_last),
-    ):
-        network.to(memory_format=torch.channels_last)
+    network.to(memory_format=torch.channels_last)
+    # Images have the network's layout.
+    with mock.patch.object(learners, "layout_of", return_value=torch.channels_last):
         learner = TorchLearner(network.to(device), data, RECIPE, device)
     yield step_of(learner)
 
